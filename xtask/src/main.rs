@@ -1,1 +1,50 @@
-fn main() {}
+//! `cargo xtask`: the one door for development.
+//!
+//! `ci` and `bench` are for developers; everything else is a subcommand of `react-train`, run in release.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod bench;
+mod ci;
+mod direction;
+mod licences;
+mod run;
+
+use anyhow::Result;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+For developers:
+  ci                 fmt, clippy, tests, doctests, rustdoc, dependency direction, licences
+  bench [NAME]       measure, beside the peers where they are installed, and write the tables of docs/performance.md
+
+For users (the same as `cargo run --release -p react-train -- …`):
+  prepare, synth, train, evaluate, predict, score, baselines, convert, report
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    match args.first().map(String::as_str) {
+        Some("ci") => ci::run(),
+        Some("bench") => bench::run(&args[1..]),
+        Some("prepare" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "convert" | "report") => {
+            run::cargo(["run", "--release", "--quiet", "--package", "react-train", "--"].into_iter().chain(args.iter().map(String::as_str)))
+        }
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => anyhow::bail!("there is no task '{other}'\n\n{HELP}"),
+    }
+}

@@ -43,6 +43,11 @@ impl<F: Storage, V: Storage> Batch<F, V> {
         Ok(Self { speaker_video, speaker_audio, speaker_emotion, listener_emotion, listener_3dmm })
     }
 
+    /// The tensors by value: speaker's video, audio and attributes, listener's attributes and coefficients.
+    pub fn into_parts(self) -> (Frames<F>, AudioFeatures<V>, Emotion<V>, Emotion<V>, Coeffs3dmm<V>) {
+        (self.speaker_video, self.speaker_audio, self.speaker_emotion, self.listener_emotion, self.listener_3dmm)
+    }
+
     /// Speaker frames `[b, t, h, w, 3]`.
     pub fn speaker_video(&self) -> &Frames<F> {
         &self.speaker_video

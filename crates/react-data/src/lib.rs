@@ -1,1 +1,54 @@
-//! (under construction)
+//! From a corpus on disk to batches: published folder layouts, audio features, packing, neighbours, loader.
+//!
+//! - [`Corpus`], [`Recipe`]: where everything is in a published folder; [`ClipId`], [`Pair`]: who speaks to whom.
+//! - [`mfcc_per_frame`], [`mfcc`]: Kaldi-style audio features.
+//! - [`prepare`]: decodes, resizes, crops and packs a corpus into NumPy files; resumable, the same bytes at any thread count.
+//! - [`Packed`], [`PackedSplit`]: a packed corpus, memory-mapped; whole clips for evaluation.
+//! - [`Loader`], [`Prefetch`]: training batches that follow from (seed, epoch, step) alone.
+//! - [`split_neighbours`]: which reactions are appropriate for which speaker.
+//!
+//! Units: samples in [−1, 1]; rates in Hz and frames/s; frames u8 RGB `[t, h, w, 3]`; rotations in radians.
+//!
+//! ```no_run
+//! use react_data::{Loader, LoaderConfig, Packed, PrepareConfig, Recipe, prepare};
+//! use std::sync::Arc;
+//!
+//! let recipe = Recipe::named("react2024")?;
+//! let shape = recipe.frame_shape();
+//! let config = PrepareConfig { recipe, root: "data/react2024".into(), out: "packed/react2024".into(), shape, threads: 0 };
+//! println!("{}", prepare(&config, &())?);
+//!
+//! let train = Arc::new(Packed::open(&config.out)?.split("train")?);
+//! let loader = Loader::new(train, LoaderConfig { batch: 4, clip_length: 256, seed: 0 })?;
+//! let batch = loader.batch(0, 0)?;
+//! assert_eq!(batch.speaker_video().frames(), 256);
+//! # Ok::<(), react_data::DataError>(())
+//! ```
+
+mod arrays;
+mod clip;
+mod corpus;
+mod error;
+mod features;
+mod loader;
+mod neighbours;
+mod packed;
+mod prefetch;
+mod prepare;
+mod recipe;
+mod table;
+
+pub use arrays::{read_coeffs, read_emotion_csv, read_mean_face};
+pub use clip::{ClipId, Pair};
+pub use corpus::{ClipFiles, Corpus, Split, read_pairs};
+pub use error::DataError;
+pub use features::{Mfcc, MfccConfig, mfcc, mfcc_per_frame};
+pub use loader::{Loader, LoaderConfig};
+pub use neighbours::{AppropriateIndex, split_neighbours};
+pub use packed::{Clip, Cut, Packed, PackedInfo, PackedSplit, Role};
+pub use prefetch::Prefetch;
+pub use prepare::{PrepareConfig, PrepareReport, Progress, prepare};
+pub use recipe::{Files, Folders, FramesRecipe, Recipe};
+
+/// A batch in host memory: frames u8 `[b, t, h, w, 3]`, values f32 `[b, t, …]`.
+pub type HostBatch = react_contracts::Batch<ndarray::Array5<u8>, ndarray::Array3<f32>>;

@@ -1,1 +1,17 @@
-//! (under construction)
+//! Networks for facial reactions on Candle: Trans-VAE, its layers, its loss, its optimizer, weights in and out.
+#![doc = concat!("\n", include_str!("../README.md"))]
+
+mod error;
+mod kernels;
+pub mod layers;
+pub mod loss;
+mod mode;
+pub mod ops;
+pub mod optim;
+mod params;
+pub mod transvae;
+pub mod weights;
+
+pub use error::{ModelError, Result};
+pub use mode::Mode;
+pub use params::{Init, Params, Scope};

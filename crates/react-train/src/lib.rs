@@ -1,1 +1,31 @@
-//! (under construction)
+//! Training, evaluation, prediction and scoring: the program `react-train` and its library.
+//!
+//! - [`Config`]: what a run is told (presets in `configs/`, `--config`, `--set`).
+//! - [`pipeline`]: the whole job, from an empty folder to a report.
+//! - [`train`], [`evaluate`], [`predict`], [`score`], [`report`]: its stages, each usable alone.
+//! - [`Run`]: the folder `runs/<name>`.
+//!
+//! ```no_run
+//! let config = react_train::Config::load("demo", &["train.epochs=1".to_owned()])?;
+//! let outcome = react_train::pipeline::run(&config)?;
+//! println!("{}", outcome.report.display());
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+pub mod cli;
+mod config;
+pub mod evaluate;
+pub mod pipeline;
+pub mod predict;
+mod program;
+mod progress;
+pub mod report;
+mod run;
+pub mod score;
+mod tensors;
+pub mod train;
+
+pub use config::{Config, CorpusKind, Frames, PRESETS, Task};
+pub use program::main;
+pub use progress::Progress;
+pub use run::{Record, Run};

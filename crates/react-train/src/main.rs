@@ -1,1 +1,5 @@
-fn main() {}
+//! The `react-train` program.
+
+fn main() -> std::process::ExitCode {
+    react_train::main()
+}

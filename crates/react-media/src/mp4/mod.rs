@@ -1,0 +1,128 @@
+//! Reading mp4, m4a and mov: the tracks, where their samples lie, and which of them the edit list shows.
+//!
+//! The tables themselves are read by `re_mp4`, box by box; walking the boxes and combining the tables is done here, because a table
+//! that contradicts another must be an error that names the file.
+
+mod boxes;
+mod entry;
+mod table;
+
+pub(crate) use entry::{Codec, SoundCodec};
+pub(crate) use table::{Edit, Sample};
+
+use crate::MediaError;
+use crate::source::Source;
+use boxes::{Atom, atoms, find, need, read_moov};
+use re_mp4::{HdlrBox, MdhdBox, MvhdBox};
+use std::path::Path;
+
+/// An open mp4 file and its index.
+#[derive(Debug)]
+pub(crate) struct Mp4 {
+    pub(crate) source: Source,
+    moov: Vec<u8>,
+}
+
+/// What can be played of a file: the first track of a kind.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) codec: Codec,
+    /// Units a second.
+    pub(crate) scale: u32,
+    /// In decoding order.
+    pub(crate) samples: Vec<Sample>,
+    /// Their durations' sum, in units of the track.
+    pub(crate) duration: u64,
+    pub(crate) edits: Option<Vec<Edit>>,
+}
+
+impl Mp4 {
+    pub(crate) fn open(path: &Path) -> Result<Self, MediaError> {
+        let mut source = Source::open(path)?;
+        let moov = read_moov(&mut source)?;
+        Ok(Self { source, moov })
+    }
+
+    /// The first track of pictures.
+    pub(crate) fn video(&self) -> Result<Track, MediaError> {
+        self.track(b"vide", "video")
+    }
+
+    /// The first track of sound.
+    pub(crate) fn sound(&self) -> Result<Track, MediaError> {
+        self.track(b"soun", "sound")
+    }
+
+    fn track(&self, handler: &[u8; 4], kind: &'static str) -> Result<Track, MediaError> {
+        let file = self.source.path();
+        for trak in atoms(&self.moov).filter(|atom| &atom.kind == b"trak") {
+            let mdia = need(trak.payload(), b"mdia", file)?;
+            let hdlr: HdlrBox = need(mdia.payload(), b"hdlr", file)?.parse(file)?;
+            if hdlr.handler_type.value == *handler {
+                return self.read_track(&trak, &mdia, kind);
+            }
+        }
+        Err(MediaError::NoTrack { file: file.to_owned(), kind })
+    }
+
+    fn read_track(&self, trak: &Atom<'_>, mdia: &Atom<'_>, kind: &str) -> Result<Track, MediaError> {
+        let file = self.source.path();
+        let mvhd: MvhdBox = need(&self.moov, b"mvhd", file)?.parse(file)?;
+        let mdhd: MdhdBox = need(mdia.payload(), b"mdhd", file)?.parse(file)?;
+        let minf = need(mdia.payload(), b"minf", file)?;
+        let stbl = need(minf.payload(), b"stbl", file)?;
+        let codec = entry::codec(need(stbl.payload(), b"stsd", file)?.payload(), file)?;
+        let (samples, duration) = table::samples(stbl.payload(), &self.source, kind)?;
+        let edits = table::edits(trak.payload(), &self.source, mvhd.timescale, mdhd.timescale)?;
+        if mdhd.timescale == 0 {
+            return Err(MediaError::damaged(file, format!("its {kind} track has no time scale")));
+        }
+        if find(trak.payload(), b"tkhd").is_some_and(|tkhd| is_turned(tkhd.payload())) {
+            tracing::warn!(file = %file.display(), "the file asks for its pictures to be turned; they are read as they are stored");
+        }
+        Ok(Track { codec, scale: mdhd.timescale, samples, duration, edits })
+    }
+}
+
+impl Track {
+    /// Indices of the samples that are shown, in the order of presentation.
+    ///
+    /// As FFmpeg has it: a frame is shown where its time lies in `start..end` of an edit.
+    pub(crate) fn shown(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.samples.len() as u32).collect();
+        let time = |i: &u32| self.samples[*i as usize].time;
+        order.sort_by_key(time);
+        if let Some(edits) = &self.edits {
+            order.retain(|i| edits.iter().any(|edit| (edit.start..edit.end).contains(&time(i))));
+        }
+        order
+    }
+}
+
+/// Whether the matrix of a track header does more than move.
+fn is_turned(tkhd: &[u8]) -> bool {
+    let at = if tkhd.first() == Some(&1) { 52 } else { 40 };
+    tkhd.get(at..at + 16).is_some_and(|matrix| matrix[4..12] != [0; 8] || matrix[0] & 0x80 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Extent;
+
+    fn track(times: &[i64], edits: Option<Vec<Edit>>) -> Track {
+        let samples = times.iter().map(|&time| Sample { extent: Extent { offset: 0, size: 1 }, time }).collect();
+        Track { codec: Codec::Other("none".to_owned()), scale: 25, samples, duration: times.len() as u64, edits }
+    }
+
+    #[test]
+    fn frames_come_in_the_order_of_presentation() {
+        assert_eq!(track(&[2, 6, 4, 3, 5], None).shown(), [0, 3, 2, 4, 1]);
+    }
+
+    #[test]
+    fn the_edit_list_picks() {
+        let edits = vec![Edit { start: 3, end: 5 }, Edit { start: 6, end: 9 }];
+        assert_eq!(track(&[2, 6, 4, 3, 5], Some(edits)).shown(), [3, 2, 1]);
+    }
+}

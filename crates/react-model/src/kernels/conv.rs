@@ -1,0 +1,341 @@
+//! Convolution of channels-last frames, forward and backward, without im2col: [`super::tile`] reads the overlapping rows of a
+//! zero-padded copy of a frame as they lie.
+//!
+//! ```text
+//! forward   y[oy, ox, co] = Σ_{kh,kw,ci} x[oy·s + kh, ox·s + kw, ci] · w[co, ci, kh, kw]         x zero-padded
+//! weights   dw[kh, kw, ci, co] = Σ_{oy,ox} x[oy·s + kh, ox·s + kw, ci] · dy[oy, ox, co]
+//! input     dx[s·q + r, …, ci] = Σ_{j, …, co} dy[q − j, …, co] · w[co, ci, r + s·j, …]           one small convolution per phase r
+//! ```
+//!
+//! Frames are worked on in groups. A large frame is a group alone, and the kernel's rows are pixels of an image row; of small
+//! frames several make a group, and the kernel's rows are the same pixel of each of them.
+
+use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
+use super::simd::multiversion;
+
+/// Sizes of a convolution of `[n, height, width, cin]` with weights `[cout, cin, kernel]`; axes in the order height, width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Conv {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) cin: usize,
+    pub(crate) cout: usize,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+}
+
+/// A convolution's weights, packed for the three products.
+pub(crate) struct Weights {
+    forward: Packed,
+    /// Per phase: taps of the two axes, and the packed part of the weights; empty where no input gradient is wanted.
+    backward: Vec<([usize; 2], Packed)>,
+}
+
+/// Floats of a padded frame below which frames are worked on in groups.
+const SMALL_FRAME: usize = 8192;
+/// Small frames in a group: the rows of two kernel calls.
+const GROUP: usize = 28;
+
+impl Conv {
+    /// Output sizes; `None` where the kernel does not fit.
+    pub(crate) fn out(&self) -> Option<[usize; 2]> {
+        let size = |n: usize, axis: usize| Some((n + 2 * self.padding[axis]).checked_sub(self.kernel[axis])? / self.stride[axis] + 1);
+        Some([size(self.height, 0)?, size(self.width, 1)?])
+    }
+
+    fn sizes(&self) -> [usize; 2] {
+        self.out().unwrap_or([0, 0])
+    }
+
+    pub(crate) fn in_frame(&self) -> usize {
+        self.height * self.width * self.cin
+    }
+
+    pub(crate) fn out_frame(&self) -> usize {
+        let [ho, wo] = self.sizes();
+        ho * wo * self.cout
+    }
+
+    /// Rows of the weight matrix: kernel height × kernel width × input channels.
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.cin
+    }
+
+    /// Bytes between rows of a padded frame, in floats.
+    fn padded_row(&self) -> usize {
+        (self.width + 2 * self.padding[1]) * self.cin
+    }
+
+    pub(crate) fn padded_frame(&self) -> usize {
+        (self.height + 2 * self.padding[0]) * self.padded_row()
+    }
+
+    /// Frames that are worked on together.
+    pub(crate) fn group(&self) -> usize {
+        if self.padded_frame() <= SMALL_FRAME { GROUP } else { 1 }
+    }
+
+    fn by_frames(&self) -> bool {
+        self.group() > 1
+    }
+
+    /// Most taps of a phase, per axis: what dy is padded by in front, plus one.
+    fn reach(&self, axis: usize) -> usize {
+        self.kernel[axis].div_ceil(self.stride[axis])
+    }
+
+    /// Sizes of a frame of dy with the zeros that the input gradient's products run into.
+    fn padded_grad(&self) -> [usize; 2] {
+        let out = self.sizes();
+        let size = |n: usize, axis: usize| ((self.padding[axis] + n - 1) / self.stride[axis]).max(out[axis] - 1) + self.reach(axis);
+        [size(self.height, 0), size(self.width, 1)]
+    }
+
+    fn grad_row(&self) -> usize {
+        self.padded_grad()[1] * self.cout
+    }
+
+    pub(crate) fn grad_frame(&self) -> usize {
+        self.padded_grad()[0] * self.grad_row()
+    }
+
+    /// Where the first pixel of row `oy` of dy lies in a padded frame of it.
+    pub(crate) fn grad_row_start(&self, oy: usize) -> usize {
+        (oy + self.reach(0) - 1) * self.grad_row() + (self.reach(1) - 1) * self.cout
+    }
+
+    /// Packs `[cout, cin, kh, kw]` weights.
+    pub(crate) fn pack(&self, weights: &[f32], input_gradient: bool) -> Weights {
+        let [kh, kw] = self.kernel;
+        let at = |co: usize, ci: usize, y: usize, x: usize| weights[((co * self.cin + ci) * kh + y) * kw + x];
+        let rows = if self.by_frames() { GROUP } else { self.sizes()[1] };
+        let forward = Packed::new(self.taps(), self.cout, panel(rows, self.cout), |k, co| {
+            let (tap, ci) = (k / self.cin, k % self.cin);
+            at(co, ci, tap / kw, tap % kw)
+        });
+        let mut backward = Vec::new();
+        if input_gradient {
+            for phase in self.phases() {
+                let [jy, jx] = phase.map(|(r, axis)| (self.kernel[axis] - r).div_ceil(self.stride[axis]));
+                let rows = if self.by_frames() { GROUP } else { self.width.div_ceil(self.stride[1]) };
+                let packed = Packed::new(jy * jx * self.cout, self.cin, panel(rows, self.cin), |k, ci| {
+                    let (tap, co) = (k / self.cout, k % self.cout);
+                    // Ascending in dy is descending in the kernel.
+                    let (y, x) = (jy - 1 - tap / jx, jx - 1 - tap % jx);
+                    at(co, ci, phase[0].0 + self.stride[0] * y, phase[1].0 + self.stride[1] * x)
+                });
+                backward.push(([jy, jx], packed));
+            }
+        }
+        Weights { forward, backward }
+    }
+
+    /// Phases of the stride that the kernel touches, each with its axis. A phase that no tap reaches has no gradient.
+    fn phases(&self) -> impl Iterator<Item = [(usize, usize); 2]> + use<> {
+        let (sy, sx) = (self.stride[0].min(self.kernel[0]), self.stride[1].min(self.kernel[1]));
+        (0..sy).flat_map(move |y| (0..sx).map(move |x| [(y, 0), (x, 1)]))
+    }
+
+    /// Copies a frame into the inside of a zero-padded one.
+    pub(crate) fn pad(&self, frame: &[f32], padded: &mut [f32]) {
+        let row = self.width * self.cin;
+        let start = self.padding[0] * self.padded_row() + self.padding[1] * self.cin;
+        for (from, to) in frame.chunks_exact(row).zip(padded[start..].chunks_mut(self.padded_row())) {
+            to[..row].copy_from_slice(from);
+        }
+    }
+
+    /// The same from bytes, scaled to (x/255 − 0.5)/0.5.
+    pub(crate) fn pad_bytes(&self, frame: &[u8], padded: &mut [f32]) {
+        let row = self.width * self.cin;
+        let start = self.padding[0] * self.padded_row() + self.padding[1] * self.cin;
+        for (from, to) in frame.chunks_exact(row).zip(padded[start..].chunks_mut(self.padded_row())) {
+            scale(from, &mut to[..row]);
+        }
+    }
+
+    /// y of `count` padded frames.
+    pub(crate) fn forward(&self, count: usize, padded: &[f32], weights: &Weights, out: &mut [f32]) {
+        let [ho, wo] = self.sizes();
+        let depth = self.kernel[1] * self.cin;
+        let panels = weights.forward.panels(0);
+        let segments: Vec<Segment> = (0..self.kernel[0]).map(|y| (y * self.padded_row(), y * depth * weights.forward.width())).collect();
+        let mut run = |rows, offset, row, c_offset, c_row| {
+            let a = Lhs { data: padded, offset, row, step: 1 };
+            product(rows, self.cout, depth, &segments, a, panels, Out { data: out, offset: c_offset, row: c_row }, false);
+        };
+        for oy in 0..ho {
+            let line = oy * self.stride[0] * self.padded_row();
+            if self.by_frames() {
+                for ox in 0..wo {
+                    let pixel = line + ox * self.stride[1] * self.cin;
+                    run(count, pixel, self.padded_frame(), (oy * wo + ox) * self.cout, self.out_frame());
+                }
+            } else {
+                for f in 0..count {
+                    run(wo, f * self.padded_frame() + line, self.stride[1] * self.cin, f * self.out_frame() + oy * wo * self.cout, self.cout);
+                }
+            }
+        }
+    }
+
+    /// Adds to dw, `[kh, kw, cin, cout]`, what `count` frames contribute; `dy` is padded ([`Self::grad_frame`]).
+    pub(crate) fn weight_gradient(&self, count: usize, padded: &[f32], dy: &[f32], dw: &mut [f32]) {
+        let [ho, wo] = self.sizes();
+        let (line, columns) = (self.kernel[1] * self.cin, self.cout);
+        let width = panel(line, columns);
+        let mut run = |depth, segments: &[Segment], a_offset, a_step, b_step| {
+            for y in 0..self.kernel[0] {
+                let a = Lhs { data: padded, offset: a_offset + y * self.padded_row(), row: 1, step: a_step };
+                let out = Out { data: dw, offset: y * line * columns, row: columns };
+                product(line, columns, depth, segments, a, Panels::rows(dy, 0, b_step, width), out, true);
+            }
+        };
+        if self.by_frames() {
+            let pixels = (0..ho).flat_map(|oy| (0..wo).map(move |ox| (oy, ox)));
+            let segments: Vec<Segment> = pixels.map(|(oy, ox)| (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout)).collect();
+            run(count, &segments, 0, self.padded_frame(), self.grad_frame());
+            return;
+        }
+        // A strip of rows whose dy stays in the first-level cache while all taps pass over it.
+        let strip = (4096 / (wo * width.min(columns))).max(1);
+        for f in 0..count {
+            let (frame, grad) = (f * self.padded_frame(), f * self.grad_frame());
+            for first in (0..ho).step_by(strip) {
+                let rows = first..(first + strip).min(ho);
+                let segments: Vec<Segment> = rows.map(|oy| (frame + self.input_pixel(oy, 0), grad + self.grad_row_start(oy))).collect();
+                run(wo, &segments, 0, self.stride[1] * self.cin, self.cout);
+            }
+        }
+    }
+
+    /// Where the window of output pixel (oy, ox) starts in a padded frame.
+    fn input_pixel(&self, oy: usize, ox: usize) -> usize {
+        oy * self.stride[0] * self.padded_row() + ox * self.stride[1] * self.cin
+    }
+
+    /// dx of `count` frames (not padded), written or added to; `dy` is padded.
+    pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, dx: &mut [f32], accumulate: bool) {
+        if !accumulate && (self.stride[0] > self.kernel[0] || self.stride[1] > self.kernel[1]) {
+            dx.fill(0.0);
+        }
+        for (phase, ([jy, jx], packed)) in self.phases().zip(&weights.backward) {
+            let depth = jx * self.cout;
+            let segments: Vec<Segment> = (0..*jy).map(|i| (i * self.grad_row(), i * depth * packed.width())).collect();
+            // Rows and columns s·q + r of the padded input that lie inside the frame.
+            let range = |(r, axis): (usize, usize), n: usize| {
+                let (s, p) = (self.stride[axis], self.padding[axis]);
+                let first = p.saturating_sub(r).div_ceil(s);
+                let end = (p + n).saturating_sub(r).div_ceil(s);
+                first..end.max(first)
+            };
+            let (qy, qx) = (range(phase[0], self.height), range(phase[1], self.width));
+            let mut run = |rows, q: [usize; 2], frame: usize, a_row, c_row| {
+                let offset = frame * self.grad_frame() + (q[0] + self.reach(0) - jy) * self.grad_row() + (q[1] + self.reach(1) - jx) * self.cout;
+                let (y, x) = (self.stride[0] * q[0] + phase[0].0 - self.padding[0], self.stride[1] * q[1] + phase[1].0 - self.padding[1]);
+                let out = Out { data: &mut *dx, offset: frame * self.in_frame() + (y * self.width + x) * self.cin, row: c_row };
+                product(rows, self.cin, depth, &segments, Lhs { data: dy, offset, row: a_row, step: 1 }, packed.panels(0), out, accumulate);
+            };
+            for y in qy {
+                if self.by_frames() {
+                    for x in qx.clone() {
+                        run(count, [y, x], 0, self.grad_frame(), self.in_frame());
+                    }
+                } else if !qx.is_empty() {
+                    for f in 0..count {
+                        run(qx.len(), [y, qx.start], f, self.cout, self.stride[1] * self.cin);
+                    }
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Bytes to [−1, 1], as the published program scales them.
+    fn scale(bytes: &[u8], out: &mut [f32]) {
+        for (x, y) in bytes.iter().zip(out) {
+            *y = (f32::from(*x) / 255.0 - 0.5) / 0.5;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use react_random::Draws;
+
+    fn normal(n: usize, purpose: &str) -> Vec<f32> {
+        let mut x = vec![0.0; n];
+        Draws::new(5, purpose, 0, 0).fill_normal(&mut x);
+        x
+    }
+
+    /// Forward and both gradients against sums written out, on frames large and small, and strides that skip pixels.
+    #[test]
+    fn convolution_is_its_definition() {
+        for (height, width, cin, cout, kernel, stride, padding) in [
+            (9, 11, 3, 5, [7, 7], [2, 2], [3, 3]),
+            (40, 44, 6, 20, [7, 7], [2, 2], [3, 3]),
+            (8, 8, 16, 32, [3, 3], [2, 2], [1, 1]),
+            (38, 31, 8, 66, [3, 3], [1, 1], [1, 1]),
+            (4, 4, 12, 36, [3, 3], [1, 1], [1, 1]),
+            (7, 6, 2, 3, [2, 3], [3, 4], [0, 1]),
+            (60, 60, 3, 3, [1, 2], [2, 3], [0, 0]),
+            (1, 1, 4, 4, [3, 3], [2, 2], [1, 1]),
+        ] {
+            let conv = Conv { height, width, cin, cout, kernel, stride, padding };
+            let [ho, wo] = conv.out().unwrap();
+            let n = 3;
+            let x = normal(n * conv.in_frame(), "x");
+            let w = normal(cout * conv.taps(), "w");
+            let dy = normal(n * conv.out_frame(), "dy");
+            let (mut y_want, mut dx_want, mut dw_want) = (vec![0.0f64; dy.len()], vec![0.0f64; x.len()], vec![0.0f64; w.len()]);
+            for f in 0..n {
+                for (oy, ox, co) in itertools(ho, wo, cout) {
+                    let out = ((f * ho + oy) * wo + ox) * cout + co;
+                    for (kh, kw, ci) in itertools(kernel[0], kernel[1], cin) {
+                        let (iy, ix) = ((oy * stride[0] + kh).wrapping_sub(padding[0]), (ox * stride[1] + kw).wrapping_sub(padding[1]));
+                        if iy < height && ix < width {
+                            let input = ((f * height + iy) * width + ix) * cin + ci;
+                            let weight = ((co * cin + ci) * kernel[0] + kh) * kernel[1] + kw;
+                            let tap = ((kh * kernel[1] + kw) * cin + ci) * cout + co;
+                            y_want[out] += f64::from(x[input]) * f64::from(w[weight]);
+                            dx_want[input] += f64::from(dy[out]) * f64::from(w[weight]);
+                            dw_want[tap] += f64::from(dy[out]) * f64::from(x[input]);
+                        }
+                    }
+                }
+            }
+            let weights = conv.pack(&w, true);
+            let (mut padded, mut padded_dy) = (vec![0.0; n * conv.padded_frame()], vec![0.0; n * conv.grad_frame()]);
+            for f in 0..n {
+                conv.pad(&x[f * conv.in_frame()..][..conv.in_frame()], &mut padded[f * conv.padded_frame()..][..conv.padded_frame()]);
+                for oy in 0..ho {
+                    let line = &dy[(f * ho + oy) * wo * cout..][..wo * cout];
+                    padded_dy[f * conv.grad_frame() + conv.grad_row_start(oy)..][..wo * cout].copy_from_slice(line);
+                }
+            }
+            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+            conv.forward(n, &padded, &weights, &mut y);
+            conv.input_gradient(n, &padded_dy, &weights, &mut dx, false);
+            conv.weight_gradient(n, &padded, &padded_dy, &mut dw);
+            for (name, got, want) in [("y", y, y_want), ("dx", dx, dx_want), ("dw", dw, dw_want)] {
+                let worst = got.iter().zip(&want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+                assert!(worst < 2e-4, "{name} of {conv:?}: {worst}");
+            }
+        }
+    }
+
+    fn itertools(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
+    }
+
+    #[test]
+    fn bytes_are_scaled_to_plus_minus_one() {
+        let mut out = [9.0; 3];
+        scale(&[0, 255, 51], &mut out);
+        assert_eq!(out, [-1.0, 1.0, -0.6]);
+    }
+}

@@ -1,0 +1,37 @@
+use crate::ops::layer_norm;
+use crate::{Init, Mode, Result, Scope};
+use candle_core::Tensor;
+
+/// LayerNorm over the last axis, eps 1e-5, with weight and bias: PyTorch's `LayerNorm`.
+///
+/// ```
+/// use candle_core::{Device::Cpu, Tensor};
+/// use react_model::{Mode, Params, layers::LayerNorm};
+/// let norm = LayerNorm::new(2, &Params::new(0).root())?;
+/// let y = norm.forward(&Tensor::new(&[[1f32, 3.0]], &Cpu)?, &Mode::eval())?.to_vec2::<f32>()?;
+/// assert!((y[0][0] + 1.0).abs() < 1e-5 && (y[0][1] - 1.0).abs() < 1e-5);
+/// # Ok::<(), react_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl LayerNorm {
+    /// A layer with parameters `weight`, 1, and `bias`, 0.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Duplicate`].
+    pub fn new(width: usize, scope: &Scope) -> Result<Self> {
+        Ok(Self { weight: scope.get("weight", &[width], Init::Ones)?, bias: scope.get("bias", &[width], Init::Zeros)? })
+    }
+
+    /// `[…, c]` → `[…, c]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        Ok(layer_norm(x, &mode.parameter(&self.weight), &mode.parameter(&self.bias))?)
+    }
+}

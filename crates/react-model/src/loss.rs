@@ -1,0 +1,122 @@
+//! The published training loss.
+//!
+//! ```text
+//! total = reconstruction + kl_p·KL + div_p·diversity
+//! reconstruction = MSE(emotion) + MSE(coeffs[0..52]) + 10·MSE(coeffs[52..58])
+//! KL             = mean over latent calls, batch and channels of KL(N(mu, std) ‖ N(0, 1))
+//! diversity      = mean_b exp(−‖C₁ − C₂‖²/100) + mean_b exp(−‖E₁ − E₂‖²/100)        over time and channels together
+//! ```
+//!
+//! C₂ and E₂ come from a second pass without gradient: everything after the behaviour feature again, with new draws.
+
+use crate::transvae::Reaction;
+use crate::{ModelError, Result};
+use candle_core::Tensor;
+use candle_nn::loss::mse;
+use react_contracts::channels::COEFF_EXPRESSION;
+use react_contracts::{COEFFS, Coeffs3dmm, ContractError, Emotion};
+
+/// Weights of the terms.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossWeights {
+    /// kl_p.
+    pub kl: f64,
+    /// div_p.
+    pub diversity: f64,
+}
+
+impl Default for LossWeights {
+    /// As published.
+    fn default() -> Self {
+        Self { kl: 1e-5, diversity: 10.0 }
+    }
+}
+
+/// The loss and its terms, scalars. Only `total` is meant for a backward pass.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// The weighted sum.
+    pub total: Tensor,
+    /// Distance from the listener's reaction.
+    pub reconstruction: Tensor,
+    /// KL divergence from the standard normal distribution.
+    pub kl: Tensor,
+    /// Nearness of two samples.
+    pub diversity: Tensor,
+}
+
+/// The terms as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct LossValues {
+    /// The weighted sum.
+    pub total: f32,
+    /// Distance from the listener's reaction.
+    pub reconstruction: f32,
+    /// KL divergence from the standard normal distribution.
+    pub kl: f32,
+    /// Nearness of two samples.
+    pub diversity: f32,
+}
+
+impl Loss {
+    /// The terms as numbers.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] with the first term that is not.
+    pub fn values(&self) -> Result<LossValues> {
+        let value = |name: &str, tensor: &Tensor| {
+            let value = tensor.to_scalar::<f32>()?;
+            if value.is_finite() { Ok(value) } else { Err(ModelError::NotFinite { what: "loss", name: name.to_owned() }) }
+        };
+        Ok(LossValues {
+            reconstruction: value("reconstruction", &self.reconstruction)?,
+            kl: value("kl", &self.kl)?,
+            diversity: value("diversity", &self.diversity)?,
+            total: value("total", &self.total)?,
+        })
+    }
+}
+
+/// The loss of `reaction` against the listener's true reaction; `other` is the second pass, which gets no gradient.
+///
+/// # Errors
+/// Where batch or frames do not agree.
+pub fn loss(reaction: &Reaction, other: &Reaction, emotion: &Emotion<Tensor>, coeffs: &Coeffs3dmm<Tensor>, weights: &LossWeights) -> Result<Loss> {
+    agree("listener_emotion", reaction.emotion.get(), emotion.get())?;
+    agree("listener_3dmm", reaction.coeffs.get(), coeffs.get())?;
+    agree("second pass", reaction.emotion.get(), other.emotion.get())?;
+    let reconstruction = reconstruction(reaction, emotion, coeffs)?;
+    let mut kl = Vec::with_capacity(reaction.latents.len());
+    for latent in &reaction.latents {
+        kl.push(latent.kl()?);
+    }
+    let kl = Tensor::stack(&kl, 0)?.mean_all()?;
+    let nearness = |a: &Tensor, b: &Tensor| -> Result<Tensor> {
+        let squares_b = (a - b.detach())?.sqr()?.sum((1, 2))?;
+        Ok((squares_b * (-1.0 / 100.0))?.exp()?.mean_all()?)
+    };
+    let diversity = (nearness(reaction.coeffs.get(), other.coeffs.get())? + nearness(reaction.emotion.get(), other.emotion.get())?)?;
+    let total = ((&reconstruction + (&kl * weights.kl)?)? + (&diversity * weights.diversity)?)?;
+    Ok(Loss { total, reconstruction, kl, diversity })
+}
+
+/// The first term alone: what validation compares.
+///
+/// # Errors
+/// Candle's, where shapes differ.
+pub fn reconstruction(reaction: &Reaction, emotion: &Emotion<Tensor>, coeffs: &Coeffs3dmm<Tensor>) -> Result<Tensor> {
+    let (expression, pose) = (COEFF_EXPRESSION.end, COEFFS - COEFF_EXPRESSION.end);
+    let of_coeffs = |first, count| mse(&reaction.coeffs.get().narrow(2, first, count)?, &coeffs.get().narrow(2, first, count)?);
+    let of_emotion = mse(reaction.emotion.get(), emotion.get())?;
+    Ok(((of_emotion + of_coeffs(0, expression)?)? + (of_coeffs(expression, pose)? * 10.0)?)?)
+}
+
+fn agree(field: &str, want: &Tensor, found: &Tensor) -> Result<()> {
+    for (axis, name) in [(0, "batch"), (1, "frames")] {
+        if want.dim(axis)? != found.dim(axis)? {
+            return Err(ContractError::axis(field, axis, name, want.dim(axis)?, found.dim(axis)?).into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+use super::{floats, gradient, with_floats};
+use crate::kernels::{AttentionShape, Heads};
+use crate::mode::Mode;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+
+/// Multi-head self-attention on projected rows: qkv `[b, t, 3·c]` (queries, keys, values) → `[b, t, c]`.
+///
+/// Each head: `dropout(softmax(Q·Kᵀ/√w + mask))·V`, w = c/heads. With `causal`, frame i sees frames 0..=i. `site` names the mask of
+/// the probabilities' dropout. Vaswani et al., "Attention Is All You Need", 2017.
+///
+/// ```
+/// use candle_core::{Device::Cpu, Tensor};
+/// use react_model::{Mode, ops::self_attention};
+/// // Two frames, one channel; queries 0, so that every visible frame weighs the same.
+/// let qkv = Tensor::new(&[[[0f32, 1.0, 2.0], [0.0, 5.0, 4.0]]], &Cpu)?;
+/// let y = self_attention(&qkv, 1, true, 0.0, &Mode::eval(), "site")?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [2.0, 3.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Candle's, where shapes do not fit.
+pub fn self_attention(qkv: &Tensor, heads: usize, causal: bool, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    let (batch, frames, width) = qkv.dims3()?;
+    let width = head_width(width, 3, heads)?;
+    let shape = AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, drop: mode.drop_key(p, site) };
+    qkv.contiguous()?.apply_op1(SelfAttention(shape))
+}
+
+/// Multi-head attention to other rows: q `[b, t, c]`, kv `[b, s, 2·c]` (keys, values) → `[b, t, c]`; no mask.
+///
+/// # Errors
+/// Candle's, where shapes do not fit.
+pub fn attention(q: &Tensor, kv: &Tensor, heads: usize, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    let ((batch, queries, width), (kv_batch, keys, kv_width)) = (q.dims3()?, kv.dims3()?);
+    if batch != kv_batch || kv_width != 2 * width || keys == 0 {
+        candle_core::bail!("attention {site}: queries {:?} and keys and values {:?} do not fit", q.dims(), kv.dims());
+    }
+    let width = head_width(width, 1, heads)?;
+    let shape = AttentionShape { batch, heads, queries, keys, width, causal: false, drop: mode.drop_key(p, site) };
+    q.contiguous()?.apply_op2(&kv.contiguous()?, CrossAttention(shape))
+}
+
+fn head_width(width: usize, parts: usize, heads: usize) -> Result<usize> {
+    if heads == 0 || width == 0 || !width.is_multiple_of(parts * heads) {
+        candle_core::bail!("attention: a width of {width} cannot be {parts} × {heads} heads");
+    }
+    Ok(width / (parts * heads))
+}
+
+struct SelfAttention(AttentionShape);
+
+impl SelfAttention {
+    fn heads<'a>(&self, qkv: &'a [f32]) -> [Heads<'a>; 3] {
+        let width = self.0.heads * self.0.width;
+        [0, 1, 2].map(|i| Heads { data: qkv, offset: i * width, row: 3 * width })
+    }
+}
+
+impl CustomOp1 for SelfAttention {
+    fn name(&self) -> &'static str {
+        "self_attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [q, k, v] = self.heads(floats(qkv, layout, "self_attention")?);
+        let s = &self.0;
+        Ok((CpuStorage::F32(s.forward(q, k, v)), (s.batch, s.queries, s.heads * s.width).into()))
+    }
+
+    fn bwd(&self, qkv: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let mut out = vec![0.0; qkv.elem_count()];
+        let width = self.0.heads * self.0.width;
+        with_floats(qkv, "self_attention", |qkv| {
+            let [q, k, v] = self.heads(qkv);
+            with_floats(grad, "self_attention", |grad| {
+                self.0.backward(q, k, v, grad, &mut [&mut out], [(0, 0, 3 * width), (0, width, 3 * width), (0, 2 * width, 3 * width)]);
+                Ok(())
+            })
+        })?;
+        gradient(qkv, out)
+    }
+}
+
+struct CrossAttention(AttentionShape);
+
+impl CrossAttention {
+    fn heads<'a>(&self, q: &'a [f32], kv: &'a [f32]) -> [Heads<'a>; 3] {
+        let width = self.0.heads * self.0.width;
+        [Heads { data: q, offset: 0, row: width }, Heads { data: kv, offset: 0, row: 2 * width }, Heads { data: kv, offset: width, row: 2 * width }]
+    }
+}
+
+impl CustomOp2 for CrossAttention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(&self, q: &CpuStorage, lq: &Layout, kv: &CpuStorage, lkv: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [q, k, v] = self.heads(floats(q, lq, "attention")?, floats(kv, lkv, "attention")?);
+        let s = &self.0;
+        Ok((CpuStorage::F32(s.forward(q, k, v)), (s.batch, s.queries, s.heads * s.width).into()))
+    }
+
+    fn bwd(&self, q: &Tensor, kv: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (mut dq, mut dkv) = (vec![0.0; q.elem_count()], vec![0.0; kv.elem_count()]);
+        let width = self.0.heads * self.0.width;
+        with_floats(q, "attention", |q| {
+            with_floats(kv, "attention", |kv| {
+                let [q, k, v] = self.heads(q, kv);
+                with_floats(grad, "attention", |grad| {
+                    self.0.backward(q, k, v, grad, &mut [&mut dq, &mut dkv], [(0, 0, width), (1, 0, 2 * width), (1, width, 2 * width)]);
+                    Ok(())
+                })
+            })
+        })?;
+        Ok((gradient(q, dq)?, gradient(kv, dkv)?))
+    }
+}

@@ -1,0 +1,71 @@
+//! The latent distribution of a reaction.
+//!
+//! ```text
+//! [m, l, …] = encoder layer([mu_token, logvar_token, Linear d→d (x)…])     mu = m     std = √exp(l)     z = mu + eps·std
+//! ```
+//!
+//! Only the two tokens' rows are read, so only theirs are computed (Petrovich, Black, Varol, "Action-conditioned 3D human motion
+//! synthesis with transformer VAE", 2021).
+
+use super::Config;
+use crate::layers::{EncoderLayer, Linear};
+use crate::{Init, Mode, Result, Scope};
+use candle_core::Tensor;
+
+/// A diagonal normal distribution, `[b, d]` each.
+#[derive(Clone, Debug)]
+pub struct Latent {
+    /// Mean.
+    pub mu: Tensor,
+    /// Standard deviation.
+    pub std: Tensor,
+    /// ln of the variance, as the network gives it.
+    pub logvar: Tensor,
+}
+
+impl Latent {
+    /// Mean over batch and channels of KL(N(mu, std) ‖ N(0, 1)) = (σ² + mu² − 1 − ln σ²)/2: a scalar.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn kl(&self) -> Result<Tensor> {
+        let inside = ((self.logvar.exp()? + self.mu.sqr()?)? - &self.logvar)?;
+        Ok(((inside.mean_all()? - 1.0)? * 0.5)?)
+    }
+}
+
+/// From a sequence to its latent distribution.
+#[derive(Clone, Debug)]
+pub struct LatentModel {
+    linear: Linear,
+    mu_token: Tensor,
+    logvar_token: Tensor,
+    encoder: EncoderLayer,
+}
+
+impl LatentModel {
+    pub(super) fn new(config: &Config, scope: &Scope) -> Result<Self> {
+        let d = config.width;
+        Ok(Self {
+            linear: Linear::new(d, d, &scope.at("linear"))?,
+            mu_token: scope.get("mu_token", &[d], Init::Normal)?,
+            logvar_token: scope.get("logvar_token", &[d], Init::Normal)?,
+            encoder: EncoderLayer::new(&config.transformer(), &scope.at("seqTransEncoder").at("layers").at("0"))?,
+        })
+    }
+
+    /// x `[b, t, d]` → the distribution, `[b, d]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn forward(&self, x_btd: &Tensor, mode: &Mode) -> Result<Latent> {
+        let (b, _, d) = x_btd.dims3()?;
+        let token = |t: &Tensor| mode.parameter(t).reshape((1, 1, d))?.broadcast_as((b, 1, d));
+        let sequence = Tensor::cat(&[&token(&self.mu_token)?, &token(&self.logvar_token)?, &self.linear.forward(x_btd, mode)?], 1)?;
+        let tokens_b2d = self.encoder.forward_first(&sequence, 2, mode)?;
+        let row = |i: usize| tokens_b2d.narrow(1, i, 1)?.squeeze(1);
+        let (mu, logvar) = (row(0)?, row(1)?);
+        let std = (&logvar * 0.5)?.exp()?;
+        Ok(Latent { mu, std, logvar })
+    }
+}

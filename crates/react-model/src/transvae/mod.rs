@@ -1,0 +1,194 @@
+//! Trans-VAE, the challenge's baseline: a speaker's face and voice in, a listener's facial reaction out.
+//!
+//! Song et al., "REACT 2023: the first Multi-modal Multiple Appropriate Facial Reaction Generation Challenge", 2023; parameter
+//! names and arithmetic are those of the program published with it.
+//!
+//! ```text
+//! speaker_behaviour_encoder      behaviour = Linear(cat(video encoder(frames), Linear(audio)))
+//! reaction_decoder.vae_model     [mu, logvar, …] = encoder layer([mu_token, logvar_token, Linear(behaviour)…])
+//!                                z = mu + eps·std        std = √exp(logvar)
+//! reaction_decoder               r = decoder₂(decoder₁(positions, z), decoder₁(positions, z))
+//!                                coeffs = Linear(r)      emotion = Linear(Linear(cat(coeffs, r)))
+//! ```
+//!
+//! Axes: b clips · k samples of a clip · t frames · h, w pixels · c channels · d width of the model (128).
+
+mod decoder;
+mod latent;
+mod noise;
+mod video;
+
+pub use decoder::ReactionDecoder;
+pub use latent::{Latent, LatentModel};
+pub use noise::Noise;
+pub use video::{SpeakerBehaviourEncoder, VideoEncoder};
+
+use crate::layers::{Linear, TransformerConfig};
+use crate::{Mode, ModelError, Result, Scope};
+use candle_core::Tensor;
+use react_contracts::{ATTRIBUTES, AudioFeatures, COEFFS, Coeffs3dmm, Emotion, Frames, ReactionCoeffs, Reactions};
+
+/// Sizes of the model.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// d, the width of the model: a multiple of 4 and of `heads`.
+    pub width: usize,
+    /// Heads of every attention.
+    pub heads: usize,
+    /// Audio features of a frame.
+    pub audio_features: usize,
+    /// Probability of every dropout.
+    pub dropout: f32,
+}
+
+impl Default for Config {
+    /// The published model.
+    fn default() -> Self {
+        Self { width: 128, heads: 4, audio_features: react_contracts::AUDIO_FEATURES, dropout: 0.1 }
+    }
+}
+
+impl Config {
+    /// The published model at another width.
+    #[must_use]
+    pub fn of_width(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    fn check(&self) -> Result<()> {
+        let fault = |field, what: String| Err(ModelError::Config { field, what });
+        if self.width == 0 || !self.width.is_multiple_of(4) || self.width > 4096 {
+            return fault("width", format!("must be a multiple of 4 up to 4096, is {}", self.width));
+        }
+        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
+            return fault("heads", format!("must divide the width {}, is {}", self.width, self.heads));
+        }
+        if self.audio_features == 0 || self.audio_features > 4096 {
+            return fault("audio_features", format!("must be 1 to 4096, is {}", self.audio_features));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return fault("dropout", format!("must be in [0, 1), is {}", self.dropout));
+        }
+        Ok(())
+    }
+
+    fn transformer(&self) -> TransformerConfig {
+        TransformerConfig { width: self.width, heads: self.heads, feed_forward: 2 * self.width, dropout: self.dropout }
+    }
+}
+
+/// What the model knows of the speaker: f32 `[b, t, d]`. One encoding serves every pass and every sample.
+#[derive(Clone, Debug)]
+pub struct Behaviour(Tensor);
+
+impl Behaviour {
+    /// A behaviour from elsewhere, `[b, t, d]`: features computed before, or a variable to take gradients at.
+    #[must_use]
+    pub fn for_test(t: Tensor) -> Self { Self(t) }
+    /// The features, `[b, t, d]`.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+
+    /// The same without the graph behind it: for a pass that needs no gradient.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self(self.0.detach())
+    }
+}
+
+/// What the model answers: rows of a batch are clips, or the samples of each clip one after the other.
+#[derive(Clone, Debug)]
+pub struct Reaction {
+    /// Emotion attributes, `[b·k, t, 25]`.
+    pub emotion: Emotion<Tensor>,
+    /// 3DMM coefficients minus the mean face, `[b·k, t, 58]`.
+    pub coeffs: Coeffs3dmm<Tensor>,
+    /// The latent distribution of each window (offline: one), `[b, d]` each.
+    pub latents: Vec<Latent>,
+}
+
+impl Reaction {
+    /// Attributes and coefficients as `samples` of each clip: `[n, k, t, 25]` and `[n, k, t, 58]`.
+    ///
+    /// # Errors
+    /// Where the batch is not a multiple of `samples`.
+    pub fn samples(&self, samples: usize) -> Result<(Reactions<Tensor>, ReactionCoeffs<Tensor>)> {
+        let (rows, frames) = (self.emotion.batch(), self.emotion.frames());
+        if samples == 0 || !rows.is_multiple_of(samples) {
+            return Err(ModelError::Config { field: "samples", what: format!("{rows} rows are not clips of {samples} samples") });
+        }
+        let clips = rows / samples;
+        let emotion = self.emotion.get().reshape((clips, samples, frames, ATTRIBUTES))?;
+        Ok((Reactions::new(emotion)?, ReactionCoeffs::new(self.coeffs.get().reshape((clips, samples, frames, COEFFS))?)?))
+    }
+}
+
+/// The offline model: it sees the whole clip before it answers.
+///
+/// ```
+/// use candle_core::{DType, Device::Cpu, Tensor};
+/// use react_contracts::{AudioFeatures, Frames};
+/// use react_model::{Mode, Params, transvae::{Config, Noise, TransVae}};
+/// let params = Params::new(7);
+/// let model = TransVae::new(Config::of_width(16), &params.root())?;
+/// let frames = Frames::new(Tensor::zeros((1, 3, 32, 32, 3), DType::U8, &Cpu)?)?;
+/// let audio = AudioFeatures::new(Tensor::zeros((1, 3, 78), DType::F32, &Cpu)?)?;
+/// let behaviour = model.encode(&frames, &audio, &Mode::eval())?;
+/// let ten = Noise::samples(1, &[42], 10, 16, 1.0)?; // seed 1, clip number 42, ten samples
+/// let (emotion, coeffs) = model.react(&behaviour, &ten, &Mode::eval())?.samples(10)?;
+/// assert_eq!((emotion.get().dims(), coeffs.get().dims()), (&[1, 10, 3, 25][..], &[1, 10, 3, 58][..]));
+/// # Ok::<(), react_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransVae {
+    config: Config,
+    speaker_behaviour_encoder: SpeakerBehaviourEncoder,
+    reaction_decoder: ReactionDecoder,
+}
+
+impl TransVae {
+    /// A model with new parameters. `fusion` is among them, as in the published file; offline it has no gradient.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`], [`ModelError::Duplicate`].
+    pub fn new(config: Config, scope: &Scope) -> Result<Self> {
+        config.check()?;
+        Linear::new(config.width + COEFFS + ATTRIBUTES, config.width, &scope.at("fusion"))?;
+        Ok(Self {
+            config,
+            speaker_behaviour_encoder: SpeakerBehaviourEncoder::new(&config, &scope.at("speaker_behaviour_encoder"))?,
+            reaction_decoder: ReactionDecoder::new(&config, &scope.at("reaction_decoder"))?,
+        })
+    }
+
+    /// The sizes that it was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The part that looks at the speaker.
+    #[must_use]
+    pub fn encoder(&self) -> &SpeakerBehaviourEncoder {
+        &self.speaker_behaviour_encoder
+    }
+
+    /// frames u8 `[b, t, h, w, 3]`, audio `[b, t, 78]` → behaviour `[b, t, d]`.
+    ///
+    /// # Errors
+    /// Where batch, frames or features do not agree, or the frames are smaller than 24×24 or so (the network halves them five times).
+    pub fn encode(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>, mode: &Mode) -> Result<Behaviour> {
+        self.speaker_behaviour_encoder.forward(frames, audio, mode).map(Behaviour)
+    }
+
+    /// behaviour `[b, t, d]`, and a draw for each of b·k samples → reactions of t frames.
+    ///
+    /// # Errors
+    /// Where the draws do not fit the batch.
+    pub fn react(&self, behaviour: &Behaviour, noise: &Noise, mode: &Mode) -> Result<Reaction> {
+        self.reaction_decoder.forward(&behaviour.0, noise, mode)
+    }
+}

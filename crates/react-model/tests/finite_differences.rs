@@ -1,0 +1,136 @@
+//! Every own operation's gradient against finite differences, in random directions.
+
+use candle_core::{Device, Tensor, Var};
+use react_model::Mode;
+use react_model::ops::*;
+use react_random::Draws;
+
+fn normal(name: &str, shape: &[usize]) -> Vec<f32> {
+    let mut values = vec![0.0; shape.iter().product()];
+    Draws::new(9, name, 0, 0).fill_normal(&mut values);
+    values
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// Compares ⟨gradient, v⟩ of Σ r·f(inputs), r fixed, with the central difference along v, for each input and four directions.
+/// Where a ReLU or a maximum bends, the step must be small: few elements may cross.
+fn check(name: &str, shapes: &[&[usize]], epsilon: f32, f: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>) {
+    let values: Vec<Vec<f32>> = shapes.iter().enumerate().map(|(i, s)| normal(&format!("{name} {i}"), s)).collect();
+    let tensors = |values: &[Vec<f32>]| -> Vec<Tensor> {
+        let vars = values.iter().zip(shapes).map(|(v, s)| Var::from_vec(v.clone(), *s, &Device::Cpu).unwrap());
+        vars.map(|v| v.into_inner()).collect()
+    };
+    let inputs = tensors(&values);
+    let out = f(&inputs).unwrap();
+    let weights = normal(&format!("{name} weights"), out.dims());
+    let r = Tensor::from_vec(weights.clone(), out.dims(), &Device::Cpu).unwrap();
+    let grads = (out * r).unwrap().sum_all().unwrap().backward().unwrap();
+    let value = |values: &[Vec<f32>]| {
+        let out = f(&tensors(values)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        dot(&out, &weights)
+    };
+    for (i, input) in inputs.iter().enumerate() {
+        let gradient = grads.get(input).unwrap_or_else(|| panic!("{name}: input {i} has no gradient"));
+        let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let norm = dot(&gradient, &gradient).sqrt();
+        for direction in 0..4 {
+            let v = normal(&format!("{name} {i} {direction}"), shapes[i]);
+            let step = |sign: f32| {
+                let mut moved = values.clone();
+                moved[i].iter_mut().zip(&v).for_each(|(x, v)| *x += sign * epsilon * v);
+                value(&moved)
+            };
+            let difference = (step(1.0) - step(-1.0)) / (2.0 * f64::from(epsilon));
+            let want = dot(&gradient, &v);
+            // ⟨gradient, v⟩ is of the size of the gradient's norm.
+            assert!((difference - want).abs() < 0.01 * norm + 1e-6, "{name}, input {i}: {difference} against {want}, norm {norm}");
+        }
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for (rows, inputs, outputs) in [(7, 5, 3), (130, 33, 58), (3, 64, 25)] {
+        let shapes: [&[usize]; 3] = [&[2, rows, inputs], &[outputs, inputs], &[outputs]];
+        check("linear", &shapes, 1e-2, |x| linear(&x[0], &x[1], &x[2], Activation::None, &Mode::eval(), "site"));
+        let mode = Mode::train(3, 4);
+        check("linear relu dropout", &shapes, 2e-4, |x| linear(&x[0], &x[1], &x[2], Activation::ReluDropout { p: 0.3 }, &mode, "site"));
+    }
+}
+
+#[test]
+fn layer_norms() {
+    for width in [3, 16, 40] {
+        check("layer norm", &[&[2, 70, width], &[width], &[width]], 1e-3, |x| layer_norm(&x[0], &x[1], &x[2]));
+    }
+}
+
+#[test]
+fn dropouts() {
+    let mode = Mode::train(3, 4);
+    check("dropout", &[&[3, 50]], 1e-2, |x| dropout(&x[0], 0.2, &mode, "site"));
+    check("add dropped", &[&[3, 50], &[3, 50]], 1e-2, |x| add_dropped(&x[0], &x[1], 0.2, &mode, "site"));
+    check("add", &[&[3, 50], &[3, 50]], 1e-2, |x| add_dropped(&x[0], &x[1], 0.2, &Mode::eval(), "site"));
+}
+
+#[test]
+fn attentions() {
+    for (mode, causal) in [(Mode::eval(), false), (Mode::eval(), true), (Mode::train(1, 2), true), (Mode::train(1, 2), false)] {
+        for (frames, width) in [(5, 4), (37, 24), (60, 64)] {
+            check("self-attention", &[&[2, frames, 3 * width]], 1e-2, |x| self_attention(&x[0], 4, causal, 0.1, &mode, "site"));
+        }
+        check("attention", &[&[2, 31, 16], &[2, 45, 32]], 1e-2, |x| attention(&x[0], &x[1], 2, 0.1, &mode, "site"));
+        check("attention to one", &[&[2, 31, 16], &[2, 1, 32]], 1e-2, |x| attention(&x[0], &x[1], 2, 0.1, &mode, "site"));
+    }
+}
+
+#[test]
+fn convolution_blocks() {
+    // (size, channels in and out, kernel, stride, tail): frames worked on alone and in groups, all tails, odd sizes.
+    for (size, cin, cout, kernel, stride, tail) in [
+        (9, 3, 4, 3, 1, Tail::Relu),
+        (16, 3, 8, 7, 2, Tail::ReluMaxPool),
+        (21, 8, 5, 7, 2, Tail::ReluMaxPool),
+        (40, 8, 12, 7, 2, Tail::ReluMaxPool),
+        (30, 12, 12, 3, 1, Tail::ReluAdd),
+        (6, 20, 20, 3, 1, Tail::ReluAdd),
+        (5, 16, 33, 3, 2, Tail::Relu),
+    ] {
+        let shape = ConvBlockShape { frames: 2, stride, padding: kernel / 2, tail };
+        let shapes: [&[usize]; 2] = [&[4, size, size, cin], &[cout, cin, 1, kernel, kernel]];
+        check(&format!("block {size} {cin} {cout} {tail:?}"), &shapes, 2e-4, |x| conv_block(&x[0], &x[1], shape));
+    }
+}
+
+/// Bytes give what the same frames as floats give, and the weight's gradient is the same.
+#[test]
+fn bytes_are_scaled_floats() {
+    let bytes: Vec<u8> = (0..4 * 20 * 20 * 3).map(|i| (i * 37 % 256) as u8).collect();
+    let floats: Vec<f32> = bytes.iter().map(|b| (f32::from(*b) / 255.0 - 0.5) / 0.5).collect();
+    let w = Var::from_vec(normal("w", &[8, 3, 1, 7, 7]), &[8, 3, 1, 7, 7], &Device::Cpu).unwrap();
+    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 3, tail: Tail::ReluMaxPool };
+    let run = |x: Tensor| {
+        let y = conv_block(&x, w.as_tensor(), shape).unwrap();
+        let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (flat(&y), flat(grads.get(w.as_tensor()).unwrap()))
+    };
+    let dims = [4, 20, 20, 3];
+    assert_eq!(run(Tensor::from_vec(bytes, &dims[..], &Device::Cpu).unwrap()), run(Tensor::from_vec(floats, &dims[..], &Device::Cpu).unwrap()));
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 0, tail: Tail::ReluMaxPool };
+    for (x, w) in [([4, 9, 9, 3], [8, 4, 1, 3, 3]), ([3, 9, 9, 3], [8, 3, 1, 3, 3]), ([4, 2, 9, 3], [8, 3, 1, 3, 3]), ([4, 6, 6, 3], [8, 3, 1, 3, 3]), ([4, 9, 9, 3], [8, 3, 2, 3, 3])] {
+        assert!(conv_block(&zeros(&x), &zeros(&w), shape).is_err(), "{x:?} {w:?}");
+    }
+    assert!(linear(&zeros(&[2, 3]), &zeros(&[4, 2]), &zeros(&[4]), Activation::None, &Mode::eval(), "fc").is_err());
+    assert!(self_attention(&zeros(&[1, 2, 10]), 4, true, 0.0, &Mode::eval(), "a").is_err());
+    assert!(attention(&zeros(&[1, 2, 8]), &zeros(&[1, 0, 16]), 4, 0.0, &Mode::eval(), "a").is_err());
+    assert!(layer_norm(&zeros(&[2, 3]), &zeros(&[2]), &zeros(&[3])).is_err());
+}

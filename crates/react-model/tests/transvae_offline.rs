@@ -1,0 +1,217 @@
+//! The offline Trans-VAE against PyTorch: outputs, gradients and four steps of training (tests/fixtures/transvae).
+
+use candle_core::{Device, Tensor};
+use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
+use react_model::loss::{Loss, LossWeights, loss};
+use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::transvae::{Config, Noise, TransVae};
+use react_model::weights::{self, Tensors};
+use react_model::{Mode, ModelError, Params};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/transvae")).join(name)
+}
+
+/// ‖a − b‖ / ‖b‖, in f64.
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let (a, b): (Vec<f32>, Vec<f32>) = (a.flatten_all().unwrap().to_vec1().unwrap(), b.flatten_all().unwrap().to_vec1().unwrap());
+    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
+    difference.sqrt() / norm.sqrt()
+}
+
+struct Case {
+    io: HashMap<String, Tensor>,
+    params: Params,
+    model: TransVae,
+    frames: Frames<Tensor>,
+    audio: AudioFeatures<Tensor>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let io = candle_core::safetensors::load(fixture("transvae_offline.io.safetensors"), &Device::Cpu).unwrap();
+        let tensors = Tensors::read(&fixture("transvae_offline.weights.safetensors")).unwrap();
+        let params = Params::new(0);
+        let model = TransVae::new(Config::of_width(tensors.transvae_width().unwrap()), &params.root()).unwrap();
+        weights::load(&tensors, &params).unwrap();
+        let frames = Frames::new(io["speaker_video_u8"].permute((0, 1, 3, 4, 2)).unwrap().contiguous().unwrap()).unwrap();
+        let audio = AudioFeatures::new(io["speaker_audio"].clone()).unwrap();
+        Self { io, params, model, frames, audio }
+    }
+
+    fn noise(&self, name: &str) -> Noise {
+        Noise::Given(self.io[name].clone())
+    }
+
+    /// The training loss with the vectors' draws and every dropout 0.
+    fn loss(&self) -> Loss {
+        let mode = Mode::train(0, 0).without_dropout();
+        let behaviour = self.model.encode(&self.frames, &self.audio, &mode).unwrap();
+        let first = self.model.react(&behaviour, &self.noise("eps"), &mode).unwrap();
+        let second = self.model.react(&behaviour.detach(), &self.noise("eps_no_grad_pass"), &mode.without_gradient()).unwrap();
+        let emotion = Emotion::new(self.io["listener_emotion"].clone()).unwrap();
+        let coeffs = Coeffs3dmm::new(self.io["listener_3dmm"].clone()).unwrap();
+        loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
+    }
+}
+
+#[test]
+fn outputs_are_those_of_the_published_program() {
+    let case = Case::new();
+    let mode = Mode::eval();
+    let video = case.model.encoder().video_feature(&case.frames, &mode).unwrap();
+    let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
+    let drawn = case.model.react(&behaviour, &case.noise("eps"), &mode).unwrap();
+    let mean = case.model.react(&behaviour, &Noise::Mean, &mode).unwrap();
+    let latent = &drawn.latents[0];
+    for (name, found) in [
+        ("video_feature", &video),
+        ("speaker_behaviour_feature", behaviour.tensor()),
+        ("mu", &latent.mu.unsqueeze(0).unwrap()),
+        ("std", &latent.std.unsqueeze(0).unwrap()),
+        ("out_3dmm", drawn.coeffs.get()),
+        ("out_emotion", drawn.emotion.get()),
+        ("out_3dmm_mean", mean.coeffs.get()),
+        ("out_emotion_mean", mean.emotion.get()),
+    ] {
+        let distance = distance(found, &case.io[name]);
+        assert!(distance < 1e-4, "{name}: {distance}");
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_published_program() {
+    let case = Case::new();
+    let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
+    let want = candle_core::safetensors::load(fixture("transvae_offline.grads.safetensors"), &Device::Cpu).unwrap();
+    let mut worst = (0.0, String::new());
+    for (name, _) in case.params.all() {
+        let Some(want) = want.get(&name) else {
+            assert!(name.starts_with("fusion.") && gradients.get(&name).is_none(), "{name} has no reference");
+            continue;
+        };
+        let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+        let norm = want.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        if norm < 1e-5 {
+            let difference = (found - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-6, "{name}: {difference}");
+        } else {
+            let distance = distance(found, want);
+            assert!(distance < 1e-3, "{name}: {distance}");
+            if distance > worst.0 {
+                worst = (distance, name);
+            }
+        }
+    }
+    println!("worst: {} of {}", worst.0, worst.1);
+}
+
+#[test]
+fn four_steps_of_training_follow_the_published_program() {
+    let case = Case::new();
+    let text = std::fs::read_to_string(fixture("transvae_offline.trajectory.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
+    for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
+        let loss = case.loss();
+        let found = loss.values().unwrap();
+        for (i, found) in [found.total, found.reconstruction, found.kl, found.diversity].into_iter().enumerate() {
+            let want = want[i].as_f64().unwrap();
+            assert!((f64::from(found) - want).abs() < 1e-3 * want, "step {step}, column {i}: {found}, {want}");
+        }
+        let gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
+        adam.step(&case.params, &gradients, adam.config().learning_rate).unwrap();
+    }
+}
+
+#[test]
+fn ten_samples_at_once_are_ten_samples_one_by_one() {
+    let case = Case::new();
+    let mode = Mode::eval();
+    let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
+    let width = case.model.config().width;
+    let together = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 10, width, 1.0).unwrap(), &mode).unwrap();
+    let (together, _) = together.samples(10).unwrap();
+    let alone = case.model.react(&behaviour, &Noise::Given(sample(3, &[(8, 4), (5, 4)], width)), &mode).unwrap();
+    let fourth = together.get().narrow(1, 4, 1).unwrap().squeeze(1).unwrap();
+    assert!(distance(&fourth, alone.emotion.get()) < 1e-6);
+    let cold = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 1, width, 0.0).unwrap(), &mode).unwrap();
+    let mean = case.model.react(&behaviour, &Noise::Mean, &mode).unwrap();
+    assert_eq!(distance(cold.emotion.get(), mean.emotion.get()), 0.0);
+}
+
+/// Draws of (clip, sample) pairs, as documented.
+fn sample(seed: u64, names: &[(u32, u32)], width: usize) -> Tensor {
+    let mut eps = vec![0.0; names.len() * width];
+    for (row, (clip, sample)) in eps.chunks_exact_mut(width).zip(names) {
+        react_random::Draws::new(seed, "latent", *clip, *sample).fill_normal(row);
+    }
+    Tensor::from_vec(eps, (1, names.len(), width), &Device::Cpu).unwrap()
+}
+
+/// A training step with every dropout on.
+fn full_step(threads: usize) -> Vec<Vec<f32>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
+    pool.install(|| {
+        let case = Case::new();
+        let mode = Mode::train(11, 5);
+        let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
+        let draw = |pass| Noise::training(11, 5, pass, 2, 32).unwrap();
+        let first = case.model.react(&behaviour, &draw(0), &mode).unwrap();
+        let second = case.model.react(&behaviour.detach(), &draw(1), &mode.another_pass(1).without_gradient()).unwrap();
+        assert!(distance(first.emotion.get(), second.emotion.get()) > 1e-3, "two passes draw differently");
+        let emotion = Emotion::new(case.io["listener_emotion"].clone()).unwrap();
+        let coeffs = Coeffs3dmm::new(case.io["listener_3dmm"].clone()).unwrap();
+        let loss = loss(&first, &second, &emotion, &coeffs, &LossWeights::default()).unwrap();
+        let mut gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
+        for (name, _) in case.params.all() {
+            if !name.starts_with("fusion.") {
+                let gradient = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+                let values = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(values.iter().all(|g| g.is_finite()), "{name}");
+            }
+        }
+        gradients.clip(1.0).unwrap();
+        AdamW::new(AdamWConfig::default()).step(&case.params, &gradients, 1e-3).unwrap();
+        case.params.all().iter().map(|(_, v)| v.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_step_is_the_same_on_any_number_of_threads_and_every_gradient_is_finite() {
+    let one = full_step(1);
+    assert!(one == full_step(1) && one == full_step(2) && one == full_step(3));
+}
+
+#[test]
+fn a_clip_may_be_longer_than_the_published_table_of_positions() {
+    let frames = 5003;
+    let model = TransVae::new(Config::of_width(16), &Params::new(1).root()).unwrap();
+    let video = Frames::new(Tensor::zeros((1, frames, 17, 17, 3), candle_core::DType::U8, &Device::Cpu).unwrap()).unwrap();
+    let audio = AudioFeatures::new(Tensor::zeros((1, frames, 78), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let behaviour = model.encode(&video, &audio, &Mode::eval()).unwrap();
+    let reaction = model.react(&behaviour, &Noise::Mean, &Mode::eval()).unwrap();
+    let emotion = reaction.emotion.get().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(emotion.len(), frames * 25);
+    assert!(emotion.iter().all(|x| x.is_finite()));
+    let positions = react_model::layers::positions(6001, 16, &Device::Cpu).unwrap();
+    let last = positions.narrow(0, 6000, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!((f64::from(last[0]) - 6000f64.sin()).abs() < 1e-6);
+}
+
+#[test]
+fn a_file_that_does_not_fit_names_tensor_and_shapes() {
+    let tensors = Tensors::read(&fixture("transvae_offline.weights.safetensors")).unwrap();
+    let params = Params::new(0);
+    TransVae::new(Config::of_width(16), &params.root()).unwrap();
+    let before = params.get("fusion.weight").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let error = weights::load(&tensors, &params).unwrap_err();
+    assert!(matches!(error, ModelError::Shape { .. }));
+    let text = error.to_string();
+    assert!(text.ends_with("fusion.bias: the model wants [16], the file holds [32]"), "{text}");
+    assert_eq!(before, params.get("fusion.weight").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
+}

@@ -1,0 +1,170 @@
+//! The whole job, from an empty folder to a report; what is there already is reused.
+
+use crate::config::{Config, CorpusKind};
+use crate::evaluate::Evaluation;
+use crate::train::Trained;
+use crate::{Progress, Run, cli, evaluate, report, train};
+use anyhow::{Context, Result, bail};
+use react_data::{PrepareConfig, Recipe};
+use react_media::FrameShape;
+use react_synth::SynthConfig;
+use std::path::{Path, PathBuf};
+
+/// What the whole job came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The scores of all systems.
+    pub evaluation: Evaluation,
+    /// The report.
+    pub report: PathBuf,
+    /// The checkpoint with the least validation loss.
+    pub checkpoint: PathBuf,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.evaluation)?;
+        writeln!(f, "report      {}", self.report.display())?;
+        write!(f, "checkpoint  {}", self.checkpoint.display())
+    }
+}
+
+/// Makes the synthetic corpus where it is missing, packs, trains, evaluates, draws.
+///
+/// # Errors
+/// Those of the stages.
+pub fn run(config: &Config) -> Result<Outcome> {
+    corpus(config)?;
+    let packing = PrepareConfig {
+        recipe: Recipe::named(config.corpus.kind.recipe())?,
+        root: config.corpus.root.clone(),
+        out: config.corpus.packed.clone(),
+        shape: config.frames.into(),
+        threads: 0,
+    };
+    tracing::info!("prepare    {}", prepare(&packing)?);
+    let run = Run::open(config)?;
+    let trained: Trained = train::train(config, &run)?;
+    tracing::info!("{trained}");
+    let evaluation = evaluate::evaluate(config, &run)?;
+    let reused = if evaluation.reused { "reused the scores of" } else { "scored" };
+    tracing::info!("evaluate   {reused} {} reactions to each of {} clips", evaluation.samples, evaluation.clips.len());
+    let report = match run.report() {
+        report if evaluation.reused && trained.steps == 0 && report.exists() => report,
+        _ => report::write(config, &run)?,
+    };
+    Ok(Outcome { evaluation, report: absolute(&report), checkpoint: absolute(&trained.best) })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Makes the synthetic corpus where it is missing; a licensed one must be there.
+fn corpus(config: &Config) -> Result<()> {
+    let root = &config.corpus.root;
+    match (config.corpus.kind, &config.corpus.synthetic) {
+        (CorpusKind::Synthetic, Some(sizes)) => {
+            let synth = SynthConfig {
+                pairs_train: sizes.pairs_train,
+                pairs_val: sizes.pairs_val,
+                frames: sizes.frames,
+                size: sizes.size,
+                seed: config.seed,
+                ..SynthConfig::default()
+            };
+            tracing::info!("corpus     {}", make(&synth, root)?);
+            Ok(())
+        }
+        _ if root.is_dir() => Ok(()),
+        (CorpusKind::Synthetic, None) => {
+            bail!("there is no corpus in {}, and the configuration has no [corpus.synthetic] to make one", root.display())
+        }
+        (CorpusKind::React2024, _) => {
+            bail!("there is no corpus in {}: see data-prep/react2024/README.md on how to get it, or set corpus.root", root.display())
+        }
+    }
+}
+
+/// `react-train synth`.
+///
+/// # Errors
+/// Where the corpus cannot be written, or another one is there.
+pub fn synth(args: &cli::Synth) -> Result<String> {
+    let pairs = args.pairs as usize;
+    let pairs_val = (pairs / 4).max(1);
+    let config = SynthConfig {
+        pairs_train: pairs - pairs_val,
+        pairs_val,
+        frames: args.frames as usize,
+        size: args.size as usize,
+        seed: args.seed,
+        ..SynthConfig::default()
+    };
+    make(&config, &args.out)
+}
+
+/// The plan of `react-train prepare`: the configuration, and what was typed on top of it.
+///
+/// # Errors
+/// Where a size makes no sense.
+pub fn prepare_plan(config: &Config, args: &cli::Prepare) -> Result<PrepareConfig> {
+    let kind = args.corpus.unwrap_or(config.corpus.kind);
+    let recipe = Recipe::named(kind.recipe())?;
+    // A corpus that was named or pointed at has its recipe's frames; the preset's belong to the preset's corpus.
+    let own = args.root.is_none() && kind == config.corpus.kind;
+    let preset = if own { config.frames.into() } else { recipe.frame_shape() };
+    let shape = FrameShape { shorter: args.shorter.unwrap_or(preset.shorter), crop: args.crop.unwrap_or(preset.crop) };
+    if shape.crop == 0 || shape.crop > shape.shorter {
+        bail!("--crop ({}) must be from 1 to --shorter ({})", shape.crop, shape.shorter);
+    }
+    Ok(PrepareConfig {
+        recipe,
+        root: args.root.clone().unwrap_or_else(|| config.corpus.root.clone()),
+        out: args.out.clone().unwrap_or_else(|| config.corpus.packed.clone()),
+        shape,
+        threads: args.threads.unwrap_or(0),
+    })
+}
+
+/// `react-train prepare`.
+///
+/// # Errors
+/// Where a file is missing, unreadable or wrong; the error names it.
+pub fn prepare(plan: &PrepareConfig) -> Result<String> {
+    let progress = Units::new("prepare");
+    Ok(react_data::prepare(plan, &progress).with_context(|| format!("cannot prepare {}", plan.root.display()))?.to_string())
+}
+
+fn make(config: &SynthConfig, root: &Path) -> Result<String> {
+    let progress = Units::new("synth");
+    Ok(react_synth::generate(config, root, &progress).with_context(|| format!("cannot make a corpus in {}", root.display()))?.to_string())
+}
+
+/// A stage whose number of units is known once it has begun.
+struct Units {
+    stage: &'static str,
+    progress: std::sync::OnceLock<Progress>,
+}
+
+impl Units {
+    fn new(stage: &'static str) -> Self {
+        Self { stage, progress: std::sync::OnceLock::new() }
+    }
+}
+
+impl react_data::Progress for Units {
+    fn total(&self, units: usize) {
+        let _ = self.progress.set(Progress::new(self.stage, units as u64));
+    }
+
+    fn advance(&self, units: usize) {
+        if let Some(progress) = self.progress.get() {
+            progress.advance(units as u64, "");
+        }
+    }
+
+    fn message(&self, text: &str) {
+        tracing::debug!("{}: {text}", self.stage);
+    }
+}

@@ -1,0 +1,149 @@
+//! The folder of a run: configuration, metrics of training, checkpoints, scores, report.
+
+use crate::config::Config;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A run's folder, `runs/<name>`.
+#[derive(Clone, Debug)]
+pub struct Run {
+    folder: PathBuf,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    /// One optimizer step.
+    Step {
+        /// The step, from 0.
+        step: u64,
+        /// The epoch, from 0.
+        epoch: u32,
+        /// The whole loss.
+        loss: f64,
+        /// Mean squared errors, as published.
+        reconstruction: f64,
+        /// KL divergence, not weighted.
+        kl: f64,
+        /// Diversity term, not weighted.
+        diversity: f64,
+        /// Learning rate.
+        learning_rate: f64,
+        /// Global norm of the gradient before clipping.
+        gradient_norm: f64,
+    },
+    /// One pass over the validation split, with the latent means.
+    Validation {
+        /// Epochs trained.
+        epoch: u32,
+        /// Steps trained.
+        step: u64,
+        /// Mean squared errors.
+        reconstruction: f64,
+        /// KL divergence, not weighted.
+        kl: f64,
+        /// What the best checkpoint has least of: reconstruction + kl_p · KL.
+        selection: f64,
+    },
+}
+
+impl Run {
+    /// The run of a configuration; makes its folder.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn open(config: &Config) -> Result<Self> {
+        let folder = config.run_folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// An existing run, by its folder.
+    ///
+    /// # Errors
+    /// Where there is no run.
+    pub fn existing(folder: &Path) -> Result<(Self, Config)> {
+        let run = Self { folder: folder.to_owned() };
+        let file = run.config_file();
+        let text = file.to_str().with_context(|| format!("the path {} is not valid Unicode", file.display()))?;
+        let config = Config::load(text, &[]).with_context(|| format!("{} is no run", folder.display()))?;
+        Ok((run, config))
+    }
+
+    /// A file of the run.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The snapshot of the configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.file("config.toml")
+    }
+
+    /// Training's records.
+    #[must_use]
+    pub fn metrics_file(&self) -> PathBuf {
+        self.file("metrics.jsonl")
+    }
+
+    /// Weights with the least selection value.
+    #[must_use]
+    pub fn best(&self) -> PathBuf {
+        self.file("best.safetensors")
+    }
+
+    /// Weights and the optimizer's state after the last finished epoch.
+    #[must_use]
+    pub fn last(&self) -> PathBuf {
+        self.file("last.safetensors")
+    }
+
+    /// Scores of the evaluation.
+    #[must_use]
+    pub fn scores(&self) -> PathBuf {
+        self.file("scores.json")
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.file("report.html")
+    }
+
+    /// Writes the records of training, whole.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn write_records(&self, records: &[Record]) -> Result<()> {
+        let lines = records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        let text = lines.into_iter().map(|line| line + "\n").collect::<String>();
+        Ok(react_store::write_atomic(&self.metrics_file(), |file| file.write_all(text.as_bytes()))?)
+    }
+
+    /// Reads the records of training; none where there is no file yet.
+    ///
+    /// # Errors
+    /// Where a line is no record.
+    pub fn records(&self) -> Result<Vec<Record>> {
+        let path = self.metrics_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let record = |(index, line): (usize, &str)| {
+            serde_json::from_str(line).with_context(|| format!("{}, line {}: no record of training", path.display(), index + 1))
+        };
+        text.lines().enumerate().map(record).collect()
+    }
+}

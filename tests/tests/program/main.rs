@@ -1,0 +1,65 @@
+//! The program as its user meets it: commands, exit codes, files and messages.
+
+mod errors;
+mod pipeline;
+mod real_input;
+mod resume;
+mod scorer;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Runs the program in a folder.
+fn react_train(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_react-train-under-test")).current_dir(folder).args(args).output().unwrap()
+}
+
+/// Runs it and wants success; returns what it printed.
+fn succeeds(folder: &Path, args: &[&str]) -> (String, String) {
+    let output = react_train(folder, args);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{args:?} failed: {}", text(&output.stderr));
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs it and wants one sentence on standard error and an exit code that is not 0.
+fn fails(folder: &Path, args: &[&str]) -> String {
+    let output = react_train(folder, args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{args:?} succeeded");
+    assert!(!error.contains("panicked") && !error.contains("defect"), "{args:?}: {error}");
+    assert_eq!(error.trim_end().lines().count(), 1, "{args:?}: {error}");
+    error
+}
+
+/// The arguments that make a preset tiny: seconds from an empty folder to a report, in a test build.
+const TINY: [&str; 15] = [
+    "corpus.synthetic.pairs_train=4",
+    "corpus.synthetic.pairs_val=2",
+    "corpus.synthetic.frames=32",
+    "corpus.synthetic.size=32",
+    "frames.shorter=32",
+    "frames.crop=32",
+    "model.width=16",
+    "train.epochs=4",
+    "train.batch=4",
+    "train.clip_frames=24",
+    "train.validate_every=2",
+    "train.warmup_steps=2",
+    "evaluate.samples=3",
+    "seed=3",
+    "name=tiny",
+];
+
+fn tiny<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    let set = TINY.iter().chain(more).flat_map(|key| ["--set", *key]);
+    command.iter().copied().chain(set).collect()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -1,0 +1,36 @@
+//! `cargo xtask ci`: everything that a change must pass, the same by hand and on a server.
+
+use crate::{direction, licences, run};
+use anyhow::{Context, Result};
+use std::time::Instant;
+
+type Check = fn() -> Result<()>;
+
+pub(crate) fn run() -> Result<()> {
+    // Cheap checks first; the tests' artefacts before clippy's, because they are the point.
+    let checks: [(&str, Check); 6] = [
+        ("formatting", || cargo(&["fmt", "--all", "--check"], &[])),
+        ("dependency direction", direction::check),
+        ("licences", licences::check),
+        ("tests and doctests", || cargo(&["test", "--workspace"], &[])),
+        ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])),
+        ("rustdoc", || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
+    ];
+    let start = Instant::now();
+    for (name, check) in checks {
+        let began = Instant::now();
+        println!("== {name}");
+        check().with_context(|| format!("the check '{name}' failed"))?;
+        println!("== {name}: passed in {:.0} s", began.elapsed().as_secs_f32());
+    }
+    println!("== all {} checks passed in {:.0} s", checks.len(), start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+fn cargo(args: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let mut command = run::command(args);
+    command.envs(environment.iter().copied());
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    anyhow::ensure!(status.success(), "cargo {} failed ({status})", args.join(" "));
+    Ok(())
+}
