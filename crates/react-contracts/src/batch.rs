@@ -44,6 +44,7 @@ impl<F: Storage, V: Storage> Batch<F, V> {
     }
 
     /// The tensors by value: speaker's video, audio and attributes, listener's attributes and coefficients.
+    #[expect(clippy::type_complexity, reason = "a name for this tuple would say less than its five types")]
     pub fn into_parts(self) -> (Frames<F>, AudioFeatures<V>, Emotion<V>, Emotion<V>, Coeffs3dmm<V>) {
         (self.speaker_video, self.speaker_audio, self.speaker_emotion, self.listener_emotion, self.listener_3dmm)
     }

@@ -10,11 +10,15 @@ use react_random::Draws;
 use std::time::Instant;
 
 /// Name, clips, frames, pixels, width.
-const CASES: [(&str, usize, usize, usize, usize); 3] = [("small", 16, 64, 56, 64), ("tiny", 16, 96, 32, 32), ("published", 1, 64, 224, 128)];
+const CASES: [(&str, usize, usize, usize, usize); 3] =
+    [("small", 16, 64, 56, 64), ("tiny", 16, 96, 32, 32), ("published", 1, 64, 224, 128)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    println!("{:<10} {:>28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>11}", "case", "B×T×S², d", "encode", "react", "second", "backward", "adamw", "step", "frames/s");
+    println!(
+        "{:<10} {:>28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>11}",
+        "case", "B×T×S², d", "encode", "react", "second", "backward", "adamw", "step", "frames/s"
+    );
     for case in CASES {
         if wanted.is_empty() || wanted.iter().any(|w| w == case.0) {
             run(case)?;
@@ -64,6 +68,9 @@ fn run((name, b, t, size, d): (&str, usize, usize, usize, usize)) -> Result<()> 
     }
     let [encode, react, second, backward, adamw, step] = best;
     let shape = format!("{b}×{t}×{size}², {d}");
-    println!("{name:<10} {shape:>28} {encode:>9.1} {react:>9.1} {second:>9.1} {backward:>9.1} {adamw:>9.1} {step:>9.1} {:>11.0}", (b * t) as f64 / step * 1e3);
+    println!(
+        "{name:<10} {shape:>28} {encode:>9.1} {react:>9.1} {second:>9.1} {backward:>9.1} {adamw:>9.1} {step:>9.1} {:>11.0}",
+        (b * t) as f64 / step * 1e3
+    );
     Ok(())
 }

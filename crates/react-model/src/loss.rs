@@ -82,7 +82,13 @@ impl Loss {
 ///
 /// # Errors
 /// Where batch or frames do not agree.
-pub fn loss(reaction: &Reaction, other: &Reaction, emotion: &Emotion<Tensor>, coeffs: &Coeffs3dmm<Tensor>, weights: &LossWeights) -> Result<Loss> {
+pub fn loss(
+    reaction: &Reaction,
+    other: &Reaction,
+    emotion: &Emotion<Tensor>,
+    coeffs: &Coeffs3dmm<Tensor>,
+    weights: &LossWeights,
+) -> Result<Loss> {
     agree("listener_emotion", reaction.emotion.get(), emotion.get())?;
     agree("listener_3dmm", reaction.coeffs.get(), coeffs.get())?;
     agree("second pass", reaction.emotion.get(), other.emotion.get())?;
@@ -119,4 +125,52 @@ fn agree(field: &str, want: &Tensor, found: &Tensor) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transvae::Latent;
+    use candle_core::Device::Cpu;
+
+    fn reaction(emotion: f32, coeffs: f32) -> Reaction {
+        let full = |value: f32, width: usize| Tensor::full(value, (1, 2, width), &Cpu).unwrap();
+        let latent = |mu: f32, logvar: f32| {
+            let full = |value: f32| Tensor::full(value, (1, 3), &Cpu).unwrap();
+            Latent { mu: full(mu), std: full((logvar / 2.0).exp()), logvar: full(logvar) }
+        };
+        let latents = vec![latent(0.0, 0.0), latent(1.0, 0.5)];
+        Reaction { emotion: Emotion::new(full(emotion, 25)).unwrap(), coeffs: Coeffs3dmm::new(full(coeffs, 58)).unwrap(), latents }
+    }
+
+    #[test]
+    fn terms_of_constant_reactions() {
+        let (first, second, target) = (reaction(0.5, 0.1), reaction(0.7, 0.2), reaction(0.0, 0.0));
+        let weights = LossWeights { kl: 2.0, diversity: 3.0 };
+        let found = loss(&first, &second, &target.emotion, &target.coeffs, &weights).unwrap().values().unwrap();
+        let close = |a: f32, b: f64| (f64::from(a) - b).abs() < 1e-5;
+        // 0.5² + 0.1² + 10·0.1²
+        assert!(close(found.reconstruction, 0.36), "{found:?}");
+        // The mean of 0 and (e^0.5 + 1 − 1 − 0.5)/2.
+        let kl = (0.5f64.exp() - 0.5) / 4.0;
+        assert!(close(found.kl, kl), "{found:?}");
+        let diversity = (-2.0 * 25.0 * 0.2f64.powi(2) / 100.0).exp() + (-2.0 * 58.0 * 0.1f64.powi(2) / 100.0).exp();
+        assert!(close(found.diversity, diversity), "{found:?}");
+        assert!(close(found.total, 0.36 + 2.0 * kl + 3.0 * diversity), "{found:?}");
+    }
+
+    #[test]
+    fn a_term_that_is_not_finite_is_named() {
+        let (first, target) = (reaction(f32::NAN, 0.1), reaction(0.0, 0.0));
+        let loss = loss(&first, &target, &target.emotion, &target.coeffs, &LossWeights::default()).unwrap();
+        assert_eq!(loss.values().unwrap_err().to_string(), "loss of reconstruction is not finite");
+    }
+
+    #[test]
+    fn targets_of_another_length_are_refused() {
+        let first = reaction(0.5, 0.1);
+        let long = Emotion::new(Tensor::zeros((1, 3, 25), candle_core::DType::F32, &Cpu).unwrap()).unwrap();
+        let error = loss(&first, &first, &long, &first.coeffs, &LossWeights::default()).unwrap_err();
+        assert_eq!(error.to_string(), "listener_emotion: axis 1 (frames) must be 2, is 3");
+    }
 }

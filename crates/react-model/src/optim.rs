@@ -144,7 +144,10 @@ impl AdamW {
         for (name, moment) in moments {
             let fits = params.get(name).is_some_and(|p| moment.dims() == [2, p.elem_count()]);
             if !fits {
-                return Err(ModelError::Config { field: "moments", what: format!("those of {name}, {:?}, fit no parameter", moment.dims()) });
+                return Err(ModelError::Config {
+                    field: "moments",
+                    what: format!("those of {name}, {:?}, fit no parameter", moment.dims()),
+                });
             }
             restored.insert(name.clone(), moment.copy()?);
         }
@@ -204,7 +207,13 @@ impl InplaceOp2 for Update {
         "adamw-moments"
     }
 
-    fn cpu_fwd(&self, moments: &mut CpuStorage, moments_layout: &Layout, gradient: &CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(
+        &self,
+        moments: &mut CpuStorage,
+        moments_layout: &Layout,
+        gradient: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<()> {
         let gradient = floats(gradient, layout)?;
         let (first, second) = floats_mut(moments, moments_layout)?.split_at_mut(gradient.len());
         let (b1, b2) = (self.config.beta1 as f32, self.config.beta2 as f32);
@@ -223,7 +232,15 @@ impl InplaceOp3 for Update {
         "adamw-step"
     }
 
-    fn cpu_fwd(&self, p: &mut CpuStorage, lp: &Layout, moments: &CpuStorage, lm: &Layout, _: &CpuStorage, _: &Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(
+        &self,
+        p: &mut CpuStorage,
+        lp: &Layout,
+        moments: &CpuStorage,
+        lm: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<()> {
         let p = floats_mut(p, lp)?;
         let (first, second) = floats(moments, lm)?.split_at(p.len());
         let keep = (1.0 - self.learning_rate * self.config.weight_decay) as f32;

@@ -119,14 +119,23 @@ fn bytes_are_scaled_floats() {
         (flat(&y), flat(grads.get(w.as_tensor()).unwrap()))
     };
     let dims = [4, 20, 20, 3];
-    assert_eq!(run(Tensor::from_vec(bytes, &dims[..], &Device::Cpu).unwrap()), run(Tensor::from_vec(floats, &dims[..], &Device::Cpu).unwrap()));
+    assert_eq!(
+        run(Tensor::from_vec(bytes, &dims[..], &Device::Cpu).unwrap()),
+        run(Tensor::from_vec(floats, &dims[..], &Device::Cpu).unwrap())
+    );
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let shape = ConvBlockShape { frames: 2, stride: 2, padding: 0, tail: Tail::ReluMaxPool };
-    for (x, w) in [([4, 9, 9, 3], [8, 4, 1, 3, 3]), ([3, 9, 9, 3], [8, 3, 1, 3, 3]), ([4, 2, 9, 3], [8, 3, 1, 3, 3]), ([4, 6, 6, 3], [8, 3, 1, 3, 3]), ([4, 9, 9, 3], [8, 3, 2, 3, 3])] {
+    for (x, w) in [
+        ([4, 9, 9, 3], [8, 4, 1, 3, 3]),
+        ([3, 9, 9, 3], [8, 3, 1, 3, 3]),
+        ([4, 2, 9, 3], [8, 3, 1, 3, 3]),
+        ([4, 6, 6, 3], [8, 3, 1, 3, 3]),
+        ([4, 9, 9, 3], [8, 3, 2, 3, 3]),
+    ] {
         assert!(conv_block(&zeros(&x), &zeros(&w), shape).is_err(), "{x:?} {w:?}");
     }
     assert!(linear(&zeros(&[2, 3]), &zeros(&[4, 2]), &zeros(&[4]), Activation::None, &Mode::eval(), "fc").is_err());

@@ -52,7 +52,11 @@ impl Actor {
         let look = Look { top, bottom, light, ambient: draws.between(0.36, 0.50) };
         let rest = (0..crate::affect::EXPRESSION).map(|_| 0.02 * draws.normal()).collect();
         let hold = [
-            0.03 * draws.normal(), 0.05 * draws.normal(), 0.025 * draws.normal(), 0.02 * draws.normal(), 0.02 * draws.normal(),
+            0.03 * draws.normal(),
+            0.05 * draws.normal(),
+            0.025 * draws.normal(),
+            0.02 * draws.normal(),
+            0.02 * draws.normal(),
             // A little back, so that the picture's middle holds the whole head.
             -0.60 + 0.12 * draws.normal(),
         ];

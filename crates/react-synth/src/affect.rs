@@ -29,22 +29,39 @@ type Face = (&'static [(&'static str, f32)], [f32; 3]);
 const SPEAKER: [Face; 3] = [
     (
         &[
-            ("mouthSmile", 0.95), ("cheekSquint", 0.65), ("jawOpen", 0.34), ("mouthUpperUp", 0.50), ("browOuterUp", 0.42), ("mouthDimple", 0.45),
+            ("mouthSmile", 0.95),
+            ("cheekSquint", 0.65),
+            ("jawOpen", 0.34),
+            ("mouthUpperUp", 0.50),
+            ("browOuterUp", 0.42),
+            ("mouthDimple", 0.45),
             ("mouthLowerDown", 0.30),
         ],
         [-0.08, 0.0, 0.0],
     ),
     (
         &[
-            ("mouthFrown", 0.95), ("browDown", 0.95), ("browInnerUp", 0.42), ("eyeSquint", 0.50), ("noseSneer", 0.45), ("mouthShrugLower", 0.60),
-            ("mouthPress", 0.50), ("mouthRollLower", 0.45),
+            ("mouthFrown", 0.95),
+            ("browDown", 0.95),
+            ("browInnerUp", 0.42),
+            ("eyeSquint", 0.50),
+            ("noseSneer", 0.45),
+            ("mouthShrugLower", 0.60),
+            ("mouthPress", 0.50),
+            ("mouthRollLower", 0.45),
         ],
         [0.16, 0.0, 0.0],
     ),
     (
         &[
-            ("browInnerUp", 0.85), ("browOuterUp", 0.85), ("eyeWide", 0.80), ("jawOpen", 0.60), ("mouthFunnel", 0.45), ("mouthLowerDown", 0.35),
-            ("mouthDimple", 0.40), ("noseSneer", 0.40),
+            ("browInnerUp", 0.85),
+            ("browOuterUp", 0.85),
+            ("eyeWide", 0.80),
+            ("jawOpen", 0.60),
+            ("mouthFunnel", 0.45),
+            ("mouthLowerDown", 0.35),
+            ("mouthDimple", 0.40),
+            ("noseSneer", 0.40),
         ],
         [-0.02, 0.0, 0.10],
     ),
@@ -55,7 +72,11 @@ const LISTENER: [[Face; 3]; 3] = [
     [
         (
             &[
-                ("mouthSmile", 1.0), ("cheekSquint", 0.75), ("jawOpen", 0.46), ("mouthUpperUp", 0.55), ("browOuterUp", 0.50),
+                ("mouthSmile", 1.0),
+                ("cheekSquint", 0.75),
+                ("jawOpen", 0.46),
+                ("mouthUpperUp", 0.55),
+                ("browOuterUp", 0.50),
                 ("mouthLowerDown", 0.40),
             ],
             [-0.10, 0.0, 0.0],
@@ -64,31 +85,44 @@ const LISTENER: [[Face; 3]; 3] = [
             &[("mouthSmile", 0.65), ("mouthDimple", 0.65), ("cheekSquint", 0.50), ("eyeSquint", 0.50), ("browInnerUp", 0.50)],
             [0.03, 0.0, 0.12],
         ),
-        (&[("mouthStretch", 0.70), ("mouthSmile", 0.50), ("browInnerUp", 0.60), ("mouthUpperUp", 0.45), ("eyeWide", 0.40)], [0.0, 0.10, 0.0]),
+        (
+            &[("mouthStretch", 0.70), ("mouthSmile", 0.50), ("browInnerUp", 0.60), ("mouthUpperUp", 0.45), ("eyeWide", 0.40)],
+            [0.0, 0.10, 0.0],
+        ),
     ],
     [
         (
             &[
-                ("browInnerUp", 0.85), ("browOuterUp", 0.70), ("eyeWide", 0.80), ("jawOpen", 0.46), ("mouthStretch", 0.50),
-                ("mouthLowerDown", 0.45), ("noseSneer", 0.50), ("mouthUpperUp", 0.45),
+                ("browInnerUp", 0.85),
+                ("browOuterUp", 0.70),
+                ("eyeWide", 0.80),
+                ("jawOpen", 0.46),
+                ("mouthStretch", 0.50),
+                ("mouthLowerDown", 0.45),
+                ("noseSneer", 0.50),
+                ("mouthUpperUp", 0.45),
             ],
             [-0.12, 0.0, 0.0],
         ),
         (
             &[
-                ("browDown", 0.75), ("mouthFrown", 0.85), ("mouthShrugLower", 0.70), ("mouthPress", 0.55), ("mouthRollLower", 0.55),
+                ("browDown", 0.75),
+                ("mouthFrown", 0.85),
+                ("mouthShrugLower", 0.70),
+                ("mouthPress", 0.55),
+                ("mouthRollLower", 0.55),
                 ("eyeSquint", 0.55),
             ],
             [0.17, 0.0, -0.06],
         ),
-        (
-            &[("noseSneer", 0.90), ("mouthUpperUp", 0.60), ("browDown", 0.80), ("eyeSquint", 0.60), ("mouthFrown", 0.50)],
-            [0.05, -0.12, 0.0],
-        ),
+        (&[("noseSneer", 0.90), ("mouthUpperUp", 0.60), ("browDown", 0.80), ("eyeSquint", 0.60), ("mouthFrown", 0.50)], [0.05, -0.12, 0.0]),
     ],
     [
         (&[("browInnerUp", 0.80), ("browOuterUp", 0.90), ("eyeWide", 0.90), ("jawOpen", 0.65), ("mouthFunnel", 0.50)], [-0.08, 0.0, 0.0]),
-        (&[("browOuterUp", 0.75), ("browInnerUp", 0.55), ("mouthPucker", 0.40), ("mouthDimple", 0.50), ("mouthPress", 0.45)], [0.02, 0.0, 0.14]),
+        (
+            &[("browOuterUp", 0.75), ("browInnerUp", 0.55), ("mouthPucker", 0.40), ("mouthDimple", 0.50), ("mouthPress", 0.45)],
+            [0.02, 0.0, 0.14],
+        ),
         (
             &[("browDownLeft", 0.80), ("browOuterUpRight", 0.80), ("mouthLeft", 0.40), ("mouthPress", 0.55), ("mouthRollLower", 0.50)],
             [0.0, 0.14, 0.08],
@@ -122,13 +156,7 @@ pub(crate) fn prototype(role: Role, kind: Kind) -> Prototype {
         Role::Speaker => SPEAKER[kind.face],
         Role::Listener => LISTENER[kind.face][kind.voice],
     };
-    Prototype {
-        face,
-        rotation,
-        valence: VALENCE[kind.face],
-        arousal: AROUSAL[kind.voice],
-        logits: LOGITS[kind.face][kind.voice],
-    }
+    Prototype { face, rotation, valence: VALENCE[kind.face], arousal: AROUSAL[kind.voice], logits: LOGITS[kind.face][kind.voice] }
 }
 
 /// The channels that a name of the tables means: itself, or its left and right.

@@ -120,8 +120,7 @@ fn clip(world: &World, dyad: &Dyad, role: Role, head: &Head, root: &Path) -> Res
     let path = &dyad.paths()[who];
     let folder = root.join(dyad.split.name());
     let file = |modality: &str, extension: &str| folder.join(modality).join(format!("{path}.{extension}"));
-    let (mp4, wav, csv, npy) =
-        (file("Video_files", "mp4"), file("Audio_files", "wav"), file("Emotion", "csv"), file("3D_FV_files", "npy"));
+    let (mp4, wav, csv, npy) = (file("Video_files", "mp4"), file("Audio_files", "wav"), file("Emotion", "csv"), file("3D_FV_files", "npy"));
     if [&mp4, &wav, &csv, &npy].iter().all(|path| path.is_file()) {
         return Ok(false);
     }

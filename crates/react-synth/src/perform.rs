@@ -25,7 +25,15 @@ pub(crate) struct Performance {
 }
 
 /// Acts out `events`; `nod` is the amplitude of nods during them, rad; the mouth moves with `utterance`.
-pub(crate) fn perform(role: Role, actor: &Actor, events: &[Event], nod: f32, utterance: &Utterance, frames: usize, draws: &mut Draws) -> Performance {
+pub(crate) fn perform(
+    role: Role,
+    actor: &Actor,
+    events: &[Event],
+    nod: f32,
+    utterance: &Utterance,
+    frames: usize,
+    draws: &mut Draws,
+) -> Performance {
     let acts: Vec<(Event, Prototype)> = events.iter().map(|event| (*event, prototype(role, event.kind))).collect();
     let mut coeffs = Array2::zeros((frames, COEFFS));
     coeffs.slice_mut(s![.., ..EXPRESSION]).assign(&ndarray::ArrayView1::from(&actor.rest));

@@ -83,11 +83,11 @@ pub(crate) fn own_kind(script: usize, voices: usize) -> Kind {
     Kind { face: script / voices, voice: script % voices }
 }
 
-/// The offsets of one cycle: (0, 0) in every second slot, each other once, in an order that the seed gives.
+/// The offsets of one cycle: each change of one aspect once, in an order that the seed gives, (0, 0) around it.
 fn order(config: &SynthConfig, faces: usize, voices: usize) -> Vec<(usize, usize)> {
-    let mut others: Vec<_> = (1..faces * voices).map(|i| (i / voices, i % voices)).collect();
+    let mut others: Vec<_> = (1..faces).map(|a| (a, 0)).chain((1..voices).map(|b| (0, b))).collect();
     Draws::new(config.seed, "synth.order", 0, 0).shuffle(&mut others);
-    others.into_iter().flat_map(|other| [(0, 0), other]).collect()
+    others.into_iter().flat_map(|other| [(0, 0), other, (0, 0)]).collect()
 }
 
 #[cfg(test)]

@@ -211,7 +211,8 @@ impl Tract {
             formant.a1 = 2.0 * radius * angle.cos();
             formant.a2 = -radius * radius;
             // About 1 at resonance.
-            formant.gain = (1.0 - radius) * (1.0 - 2.0 * radius * (2.0 * angle).cos() + radius * radius).max(0.0).sqrt() * [6.0, 4.0, 3.0][i];
+            formant.gain =
+                (1.0 - radius) * (1.0 - 2.0 * radius * (2.0 * angle).cos() + radius * radius).max(0.0).sqrt() * [6.0, 4.0, 3.0][i];
         }
     }
 

@@ -69,7 +69,10 @@ impl Truth {
             Err(source) => return Err(SynthError::Truth { file, why: source.to_string() }),
         };
         if truth.version != VERSION {
-            return Err(SynthError::Truth { file, why: format!("it is of version {} of the model, this is version {VERSION}", truth.version) });
+            return Err(SynthError::Truth {
+                file,
+                why: format!("it is of version {} of the model, this is version {VERSION}", truth.version),
+            });
         }
         Ok(Some(truth))
     }

@@ -8,9 +8,9 @@ use crate::speech::Utterance;
 use crate::timeline::{Event, Style, answer, speak};
 use crate::{Kind, SynthConfig, SynthError};
 use ndarray::{Array2, Array3, Array4, Axis};
+use rayon::prelude::*;
 use react_contracts::{ATTRIBUTES, COEFFS};
 use react_random::Draws;
-use rayon::prelude::*;
 
 /// The corpus's one site.
 pub(crate) const SITE: &str = "Synth";

@@ -14,13 +14,12 @@ use crate::packed::{PACKED_JSON, PackedInfo};
 use crate::{Corpus, DataError, Recipe};
 use journal::{Done, Journal, SourceRecord, write_if_changed, write_manifest};
 use output::publish;
-use rayon::prelude::*;
 use react_media::FrameShape;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use unit::{Buffers, Context, Unit, hash_sources};
 
 /// What to prepare, and where to.
@@ -203,12 +202,29 @@ struct Run<'a> {
 impl Run<'_> {
     /// Does all work; each result says whether anything had to be packed.
     fn all(&self, open: &[Work<'_>], threads: usize) -> Result<Vec<(Done, bool)>, DataError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("prepare {i}")).build();
-        let pool = pool.map_err(|error| DataError::Packed { dir: self.context.out.to_owned(), why: format!("no threads: {error}") })?;
-        let results: Vec<_> =
-            pool.install(|| open.par_iter().with_max_len(1).map_init(Buffers::default, |buffers, work| self.one(work, buffers)).collect());
+        // Threads of our own, not a rayon pool: polars works in a pool of its own, and a rayon thread that waits for another
+        // pool takes up more of our work meanwhile, clip within clip, until its stack is full.
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let (mut buffers, mut results) = (Buffers::default(), Vec::new());
+            while let Some((index, work)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, open.get(i)?))) {
+                results.push((index, self.one(work, &mut buffers)));
+            }
+            results
+        };
+        let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+        let mut results: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.min(open.len()).max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join()).collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(|_| DataError::Packed { dir: self.context.out.to_owned(), why: "a thread failed; this is a defect".to_owned() })?
+        .into_iter()
+        .flatten()
+        .collect();
+        // By place in the corpus, whoever did them: also the error that is shown is the first.
+        results.sort_by_key(|(index, _)| *index);
         let mut finished = Vec::with_capacity(results.len());
-        for result in results {
+        for (_, result) in results {
             // Those that a stop left undone come as `None`, and only ever beside an error.
             finished.extend(result?);
         }

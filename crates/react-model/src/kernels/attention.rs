@@ -80,7 +80,16 @@ impl AttentionShape {
                     }
                 }
                 let lhs = Lhs { data: &p, offset: 0, row: self.keys, step: 1 };
-                product(rows, self.width, seen, &[(0, 0)], lhs, head.rows(2), Out { data: part, offset: first * self.width, row: self.width }, false);
+                product(
+                    rows,
+                    self.width,
+                    seen,
+                    &[(0, 0)],
+                    lhs,
+                    head.rows(2),
+                    Out { data: part, offset: first * self.width, row: self.width },
+                    false,
+                );
             }
         });
         let mut out = vec![0.0; self.batch * self.queries * row];

@@ -10,8 +10,8 @@
 //! Frames are worked on in groups. A large frame is a group alone, and the kernel's rows are pixels of an image row; of small
 //! frames several make a group, and the kernel's rows are the same pixel of each of them.
 
-use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
 use super::simd::multiversion;
+use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
 
 /// Sizes of a convolution of `[n, height, width, cin]` with weights `[cout, cin, kernel]`; axes in the order height, width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,13 @@ impl Conv {
                 }
             } else {
                 for f in 0..count {
-                    run(wo, f * self.padded_frame() + line, self.stride[1] * self.cin, f * self.out_frame() + oy * wo * self.cout, self.cout);
+                    run(
+                        wo,
+                        f * self.padded_frame() + line,
+                        self.stride[1] * self.cin,
+                        f * self.out_frame() + oy * wo * self.cout,
+                        self.cout,
+                    );
                 }
             }
         }
@@ -194,7 +200,8 @@ impl Conv {
         };
         if self.by_frames() {
             let pixels = (0..ho).flat_map(|oy| (0..wo).map(move |ox| (oy, ox)));
-            let segments: Vec<Segment> = pixels.map(|(oy, ox)| (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout)).collect();
+            let segments: Vec<Segment> =
+                pixels.map(|(oy, ox)| (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout)).collect();
             run(count, &segments, 0, self.padded_frame(), self.grad_frame());
             return;
         }
@@ -232,7 +239,8 @@ impl Conv {
             };
             let (qy, qx) = (range(phase[0], self.height), range(phase[1], self.width));
             let mut run = |rows, q: [usize; 2], frame: usize, a_row, c_row| {
-                let offset = frame * self.grad_frame() + (q[0] + self.reach(0) - jy) * self.grad_row() + (q[1] + self.reach(1) - jx) * self.cout;
+                let offset =
+                    frame * self.grad_frame() + (q[0] + self.reach(0) - jy) * self.grad_row() + (q[1] + self.reach(1) - jx) * self.cout;
                 let (y, x) = (self.stride[0] * q[0] + phase[0].0 - self.padding[0], self.stride[1] * q[1] + phase[1].0 - self.padding[1]);
                 let out = Out { data: &mut *dx, offset: frame * self.in_frame() + (y * self.width + x) * self.cin, row: c_row };
                 product(rows, self.cin, depth, &segments, Lhs { data: dy, offset, row: a_row, step: 1 }, packed.panels(0), out, accumulate);

@@ -12,8 +12,8 @@ pub(crate) use conv::{Conv, Weights};
 pub use norm::Tail;
 pub(crate) use norm::{Moments, Tiled, Winners};
 pub(crate) use random::{DropKey, keep_scale};
-pub use simd::{Isa, isa};
 pub(crate) use simd::multiversion;
+pub use simd::{Isa, isa};
 pub(crate) use tile::{Lhs, Out, Packed, Panels, panel, product};
 
 /// How many parts a reduction is cut into, whatever the number of threads: the order of a sum must not depend on the machine.

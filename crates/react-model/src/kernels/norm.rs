@@ -50,7 +50,9 @@ impl Moments {
     /// The moments of both parts together (Chan, Golub and LeVeque).
     pub(crate) fn merge(&mut self, other: &Self) {
         let total = self.count + other.count;
-        for ((mean, squares), (other_mean, other_squares)) in self.mean.iter_mut().zip(&mut self.squares).zip(other.mean.iter().zip(&other.squares)) {
+        for ((mean, squares), (other_mean, other_squares)) in
+            self.mean.iter_mut().zip(&mut self.squares).zip(other.mean.iter().zip(&other.squares))
+        {
             let delta = other_mean - *mean;
             *mean += delta * other.count / total;
             *squares += other_squares + delta * delta * self.count * other.count / total;
@@ -60,7 +62,11 @@ impl Moments {
 
     /// Mean and 1/√(variance + eps) per channel.
     pub(crate) fn finish(&self) -> Vec<[f32; 2]> {
-        self.mean.iter().zip(&self.squares).map(|(mean, squares)| [*mean as f32, (1.0 / (squares / self.count + EPSILON).sqrt()) as f32]).collect()
+        self.mean
+            .iter()
+            .zip(&self.squares)
+            .map(|(mean, squares)| [*mean as f32, (1.0 / (squares / self.count + EPSILON).sqrt()) as f32])
+            .collect()
     }
 }
 
@@ -135,7 +141,16 @@ impl Tiled {
     }
 
     /// dy of one frame; row `oy` of it is written from `start(oy)` on.
-    pub(crate) fn gradient(&self, tail: Tail, y: &[f32], width: usize, grad: &[f32], dy: &mut [f32], start: impl Fn(usize) -> usize, scratch: &mut Winners) {
+    pub(crate) fn gradient(
+        &self,
+        tail: Tail,
+        y: &[f32],
+        width: usize,
+        grad: &[f32],
+        dy: &mut [f32],
+        start: impl Fn(usize) -> usize,
+        scratch: &mut Winners,
+    ) {
         let row = width * self.channels;
         let [first, second] = &self.grad;
         if tail != Tail::ReluMaxPool {
@@ -397,6 +412,86 @@ multiversion! {
                 let z = (y - m) * r;
                 let dz = if z > 0.0 { *g } else { 0.0 };
                 *o = r * (dz - s1 - z * s2);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use react_random::Draws;
+
+    fn normal(n: usize, purpose: &str) -> Vec<f32> {
+        let mut x = vec![0.0; n];
+        Draws::new(6, purpose, 0, 0).fill_normal(&mut x);
+        x
+    }
+
+    #[test]
+    fn moments_of_parts_are_moments_of_the_whole() {
+        for channels in [1, 3, 8, 20, 64, 100] {
+            let x: Vec<f32> = normal(333 * channels, "moments").iter().map(|x| x * 3.0 + 100.0).collect();
+            let mut merged = Moments::of(&x[..100 * channels], channels);
+            merged.merge(&Moments::of(&x[100 * channels..], channels));
+            for (c, [mean, rstd]) in merged.finish().into_iter().enumerate() {
+                let column: Vec<f64> = x.iter().skip(c).step_by(channels).map(|x| f64::from(*x)).collect();
+                let want = column.iter().sum::<f64>() / 333.0;
+                let variance = column.iter().map(|x| (x - want).powi(2)).sum::<f64>() / 333.0;
+                assert!((f64::from(mean) - want).abs() < 1e-4, "{channels}: {mean} {want}");
+                assert!((f64::from(rstd) * (variance + EPSILON).sqrt() - 1.0).abs() < 1e-5);
+            }
+        }
+    }
+
+    /// Forward and backward of all tails against sums written out, with ties among the pixels of a window.
+    #[test]
+    fn tails_are_their_definition() {
+        for (height, width, channels) in [(7, 9, 5), (8, 8, 16), (5, 6, 40), (3, 3, 1)] {
+            for tail in [Tail::Relu, Tail::ReluAdd, Tail::ReluMaxPool] {
+                let n = height * width * channels;
+                let y: Vec<f32> = normal(n, "y").iter().map(|y| (y * 2.0).round() / 2.0).collect();
+                let x = normal(n, "x");
+                let stats: Vec<[f32; 2]> = (0..channels).map(|c| [0.1 * c as f32 + 0.05, 1.0 + 0.2 * c as f32]).collect();
+                let (rows, columns) = if tail == Tail::ReluMaxPool { ((height - 3) / 2 + 1, (width - 3) / 2 + 1) } else { (height, width) };
+                let grad = normal(rows * columns * channels, "grad");
+                let at = |i: usize, j: usize, c: usize| (i * width + j) * channels + c;
+                let z = |i: usize, j: usize, c: usize| f64::from(y[at(i, j, c)] - stats[c][0]) * f64::from(stats[c][1]);
+                let (mut want, mut dz) = (vec![0.0f64; grad.len()], vec![0.0f64; n]);
+                for (i, j, c) in (0..rows).flat_map(|i| (0..columns).flat_map(move |j| (0..channels).map(move |c| (i, j, c)))) {
+                    let out = (i * columns + j) * channels + c;
+                    let mut winner = (i, j);
+                    if tail == Tail::ReluMaxPool {
+                        let window = (0..9).map(|k| (2 * i + k / 3, 2 * j + k % 3));
+                        winner = window.reduce(|a, b| if y[at(b.0, b.1, c)] > y[at(a.0, a.1, c)] { b } else { a }).unwrap();
+                    }
+                    let value = z(winner.0, winner.1, c);
+                    want[out] = value.max(0.0) + if tail == Tail::ReluAdd { f64::from(x[out]) } else { 0.0 };
+                    if value > 0.0 {
+                        dz[at(winner.0, winner.1, c)] += f64::from(grad[out]);
+                    }
+                }
+                let mut out = vec![0.0; grad.len()];
+                Tiled::new(&stats).forward(tail, &y, width, &x, &mut out, &mut Vec::new());
+                let close = |a: &[f32], b: &[f64]| a.iter().zip(b).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4 * (1.0 + b.abs()));
+                assert!(close(&out, &want), "{tail:?} {height}×{width}×{channels}");
+                let mut sums = vec![0.0; 2 * channels];
+                Tiled::new(&stats).gradient_sums(tail, &y, &out, &grad, &mut sums);
+                let pixels = (height * width) as f64;
+                let mut want_dy = vec![0.0; n];
+                for c in 0..channels {
+                    let places = || (0..height).flat_map(|i| (0..width).map(move |j| (i, j)));
+                    let first: f64 = places().map(|(i, j)| dz[at(i, j, c)]).sum();
+                    let second: f64 = places().map(|(i, j)| dz[at(i, j, c)] * z(i, j, c)).sum();
+                    assert!((sums[c] - first).abs() < 1e-3 && (sums[channels + c] - second).abs() < 1e-3, "{tail:?} {c}");
+                    for (i, j) in places() {
+                        want_dy[at(i, j, c)] = f64::from(stats[c][1]) * (dz[at(i, j, c)] - first / pixels - z(i, j, c) * second / pixels);
+                    }
+                }
+                let mut dy = vec![0.0; n];
+                let tiled = Tiled::with_gradient(&stats, &sums, pixels);
+                tiled.gradient(tail, &y, width, &grad, &mut dy, |row| row * width * channels, &mut Winners::default());
+                assert!(close(&dy, &want_dy), "gradient, {tail:?} {height}×{width}×{channels}");
             }
         }
     }

@@ -15,14 +15,20 @@ pub enum Isa {
     Baseline,
 }
 
-/// The instruction set in use on this machine.
+/// The instruction set in use: the best that this machine has, or the lesser one that the environment variable `REACT_ISA`
+/// names (`avx2`, `baseline`), to get another machine's results bit by bit.
 #[must_use]
 pub fn isa() -> Isa {
     static ISA: OnceLock<Isa> = OnceLock::new();
     *ISA.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
+            let most = std::env::var("REACT_ISA").unwrap_or_default();
+            if most == "baseline" {
+                return Isa::Baseline;
+            }
+            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+            if most != "avx2" && avx512 && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
                 return Isa::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -113,7 +119,11 @@ unsafe impl Simd for Plain {
     #[inline(always)]
     unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         // Only where the baseline has it: elsewhere `mul_add` is a call.
-        if cfg!(target_arch = "aarch64") { std::array::from_fn(|i| a[i].mul_add(b[i], c[i])) } else { std::array::from_fn(|i| a[i] * b[i] + c[i]) }
+        if cfg!(target_arch = "aarch64") {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
     }
 }
 
@@ -315,3 +325,17 @@ macro_rules! with_simd {
     };
 }
 pub(crate) use with_simd;
+
+#[cfg(test)]
+mod tests {
+    /// Runs this crate's other unit tests again with lesser instruction sets, in processes of their own.
+    #[test]
+    fn lesser_instruction_sets_pass_the_same_tests() {
+        for isa in ["avx2", "baseline"] {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = command.args(["kernels::", "--skip", "lesser_instruction_sets"]).env("REACT_ISA", isa).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("test result: ok"), "{isa}:\n{text}");
+        }
+    }
+}

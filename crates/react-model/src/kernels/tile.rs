@@ -179,8 +179,14 @@ pub(crate) fn product(rows: usize, columns: usize, depth: usize, segments: &[Seg
     if depth > 0 && !segments.is_empty() {
         assert!(a.offset + max_a + (rows - 1) * a.row + (depth - 1) * a.step < a.data.len(), "A is too short");
         let last_width = columns - (panels - 1) * b.width;
-        assert!(b.rhs.offset + max_b + (panels - 1) * b.stride + (depth - 1) * b.rhs.step + last_width <= b.rhs.data.len(), "B is too short");
-        assert!(panels == 1 || b.rhs.offset + max_b + (panels - 2) * b.stride + (depth - 1) * b.rhs.step + b.width <= b.rhs.data.len(), "B is too short");
+        assert!(
+            b.rhs.offset + max_b + (panels - 1) * b.stride + (depth - 1) * b.rhs.step + last_width <= b.rhs.data.len(),
+            "B is too short"
+        );
+        assert!(
+            panels == 1 || b.rhs.offset + max_b + (panels - 2) * b.stride + (depth - 1) * b.rhs.step + b.width <= b.rhs.data.len(),
+            "B is too short"
+        );
     }
     assert!(c.offset + (rows - 1) * c.row + columns <= c.data.len(), "C is too short");
     let table = table();
@@ -296,11 +302,29 @@ mod tests {
                         let mut c = vec![0.5; rows * 75];
                         let lhs = Lhs { data: &a, offset: 2, row: a_row, step: a_step };
                         let width = panel(rows, columns);
-                        product(rows, columns, depth, &segments, lhs, Panels::rows(&b, 0, 80, width), Out { data: &mut c, offset: 0, row: 75 }, accumulate);
+                        product(
+                            rows,
+                            columns,
+                            depth,
+                            &segments,
+                            lhs,
+                            Panels::rows(&b, 0, 80, width),
+                            Out { data: &mut c, offset: 0, row: 75 },
+                            accumulate,
+                        );
                         let packed = Packed::new(13, columns, width, |k, j| b[k * 80 + j]);
                         let in_packed = segments.map(|(sa, sb)| (sa, sb / 80 * width));
                         let mut d = vec![0.5; rows * 75];
-                        product(rows, columns, depth, &in_packed, lhs, packed.panels(0), Out { data: &mut d, offset: 0, row: 75 }, accumulate);
+                        product(
+                            rows,
+                            columns,
+                            depth,
+                            &in_packed,
+                            lhs,
+                            packed.panels(0),
+                            Out { data: &mut d, offset: 0, row: 75 },
+                            accumulate,
+                        );
                         assert_eq!(c, d);
                         for i in 0..rows {
                             for j in 0..75 {

@@ -87,7 +87,11 @@ struct CrossAttention(AttentionShape);
 impl CrossAttention {
     fn heads<'a>(&self, q: &'a [f32], kv: &'a [f32]) -> [Heads<'a>; 3] {
         let width = self.0.heads * self.0.width;
-        [Heads { data: q, offset: 0, row: width }, Heads { data: kv, offset: 0, row: 2 * width }, Heads { data: kv, offset: width, row: 2 * width }]
+        [
+            Heads { data: q, offset: 0, row: width },
+            Heads { data: kv, offset: 0, row: 2 * width },
+            Heads { data: kv, offset: width, row: 2 * width },
+        ]
     }
 }
 

@@ -48,10 +48,16 @@ pub fn conv_block(x: &Tensor, weight: &Tensor, shape: ConvBlockShape) -> Result<
         candle_core::bail!("conv_block: {n} frames are not clips of {frames}, or the stride {stride} is 0");
     }
     let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [stride; 2], padding: [padding; 2] };
-    let Some(out) = conv.out() else { candle_core::bail!("conv_block: frames of {height}×{width} are smaller than the kernel {kh}×{kw}") };
+    let Some(out) = conv.out() else {
+        candle_core::bail!("conv_block: frames of {height}×{width} are smaller than the kernel {kh}×{kw}")
+    };
     let out = match tail {
-        Tail::ReluAdd if out != [height, width] || cin != cout => candle_core::bail!("conv_block: input and output of a residual block differ"),
-        Tail::ReluMaxPool if out[0] < 3 || out[1] < 3 => candle_core::bail!("conv_block: {}×{} pixels are too few for a 3×3 pool", out[0], out[1]),
+        Tail::ReluAdd if out != [height, width] || cin != cout => {
+            candle_core::bail!("conv_block: input and output of a residual block differ")
+        }
+        Tail::ReluMaxPool if out[0] < 3 || out[1] < 3 => {
+            candle_core::bail!("conv_block: {}×{} pixels are too few for a 3×3 pool", out[0], out[1])
+        }
         Tail::ReluMaxPool => out.map(|n| (n - 3) / 2 + 1),
         Tail::Relu | Tail::ReluAdd => out,
     };
@@ -142,10 +148,13 @@ impl ConvBlock {
         let stats: Vec<Vec<[f32; 2]>> = moments.chunks(self.frames).map(merge).collect();
         let tiled: Vec<Tiled> = stats.iter().map(|s| Tiled::new(s)).collect();
         let mut out = vec![0.0; self.n * self.out_frame()];
-        out.par_chunks_mut(self.out_frame()).zip(y.par_chunks(conv.out_frame())).enumerate().for_each_init(Vec::new, |scratch, (i, (out, y))| {
-            let x = if self.tail == Tail::ReluAdd { x.floats(i * conv.in_frame()..(i + 1) * conv.in_frame()) } else { &[] };
-            tiled[i / self.frames].forward(self.tail, y, self.conv_width(), x, out, scratch);
-        });
+        out.par_chunks_mut(self.out_frame()).zip(y.par_chunks(conv.out_frame())).enumerate().for_each_init(
+            Vec::new,
+            |scratch, (i, (out, y))| {
+                let x = if self.tail == Tail::ReluAdd { x.floats(i * conv.in_frame()..(i + 1) * conv.in_frame()) } else { &[] };
+                tiled[i / self.frames].forward(self.tail, y, self.conv_width(), x, out, scratch);
+            },
+        );
         if self.keep {
             // A block runs forward once; a second time would compute the same.
             let _ = self.saved.set(Saved { y, stats });
@@ -183,7 +192,16 @@ impl ConvBlock {
 
     /// dx of some frames into `dx`; returns their dw `[kh, kw, cin, cout]`.
     #[allow(clippy::too_many_arguments)]
-    fn part_gradient(&self, x: Input, saved: &Saved, grad: &[f32], tiled: &[Tiled], weights: &Weights, frames: std::ops::Range<usize>, dx: &mut [f32]) -> Vec<f32> {
+    fn part_gradient(
+        &self,
+        x: Input,
+        saved: &Saved,
+        grad: &[f32],
+        tiled: &[Tiled],
+        weights: &Weights,
+        frames: std::ops::Range<usize>,
+        dx: &mut [f32],
+    ) -> Vec<f32> {
         let conv = &self.conv;
         let group = conv.group();
         let mut dw = vec![0.0; conv.taps() * conv.cout];
@@ -219,7 +237,13 @@ impl ConvBlock {
             .map(|i| {
                 let mut sums = vec![0.0; 2 * channels];
                 let out = i * out_frame..(i + 1) * out_frame;
-                plain[i / self.frames].gradient_sums(self.tail, &saved.y[i * conv_frame..][..conv_frame], &res[out.clone()], &grad[out], &mut sums);
+                plain[i / self.frames].gradient_sums(
+                    self.tail,
+                    &saved.y[i * conv_frame..][..conv_frame],
+                    &res[out.clone()],
+                    &grad[out],
+                    &mut sums,
+                );
                 sums
             })
             .collect();
@@ -297,7 +321,9 @@ impl CustomOp2 for ConvBlock {
         let input_gradient = x.track_op() && x.dtype() != DType::U8;
         let (dx, dw) = Self::with_input(x, |input| {
             with_floats(w, "conv_block", |w| {
-                with_floats(res, "conv_block", |res| with_floats(grad, "conv_block", |grad| self.backward(input, w, res, grad, input_gradient)))
+                with_floats(res, "conv_block", |res| {
+                    with_floats(grad, "conv_block", |grad| self.backward(input, w, res, grad, input_gradient))
+                })
             })
         })?;
         let dx = if input_gradient { gradient(x, dx)? } else { None };

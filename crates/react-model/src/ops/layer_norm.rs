@@ -37,7 +37,15 @@ impl CustomOp3 for LayerNorm {
         "layer_norm"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, g: &CpuStorage, lg: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (x, g, b) = (floats(x, lx, "layer_norm")?, floats(g, lg, "layer_norm")?, floats(b, lb, "layer_norm")?);
         let mut y = vec![0.0; x.len()];
         let chunk = ROWS * self.width;
@@ -45,7 +53,14 @@ impl CustomOp3 for LayerNorm {
         Ok((CpuStorage::F32(y), lx.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, gamma: &Tensor, beta: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let width = self.width;
         let mut dx = vec![0.0; x.elem_count()];
         let chunk = ROWS * width;

@@ -60,7 +60,15 @@ impl CustomOp3 for Linear {
         "linear"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (x, w, b) = (floats(x, lx, "linear")?, floats(w, lw, "linear")?, floats(b, lb, "linear")?);
         let (n, k) = (self.outputs, self.inputs);
         let packed = Packed::new(k, n, panel(ROWS, n), |i, j| w[j * k + i]);
@@ -84,7 +92,14 @@ impl CustomOp3 for Linear {
         Ok((CpuStorage::F32(y), dims.into()))
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (n, k) = (self.outputs, self.inputs);
         let dz = if self.relu {
             with_floats(res, "linear", |y| with_floats(grad, "linear", |g| Ok(relu_gradient(y, g, self.scale))))?
@@ -96,7 +111,16 @@ impl CustomOp3 for Linear {
             with_floats(w, "linear", |w| {
                 dx.par_chunks_mut(ROWS * k).enumerate().for_each(|(chunk, dx)| {
                     let lhs = Lhs { data: &dz, offset: chunk * ROWS * n, row: n, step: 1 };
-                    product(dx.len() / k, k, n, &[(0, 0)], lhs, Panels::rows(w, 0, k, panel(ROWS, k)), Out { data: dx, offset: 0, row: k }, false);
+                    product(
+                        dx.len() / k,
+                        k,
+                        n,
+                        &[(0, 0)],
+                        lhs,
+                        Panels::rows(w, 0, k, panel(ROWS, k)),
+                        Out { data: dx, offset: 0, row: k },
+                        false,
+                    );
                 });
                 Ok(())
             })?;
@@ -109,7 +133,16 @@ impl CustomOp3 for Linear {
         with_floats(x, "linear", |x| {
             dw.par_chunks_mut(28 * k).enumerate().for_each(|(chunk, dw)| {
                 let lhs = Lhs { data: &dz, offset: chunk * 28, row: 1, step: n };
-                product(dw.len() / k, k, rows, &[(0, 0)], lhs, Panels::rows(x, 0, k, panel(28, k)), Out { data: dw, offset: 0, row: k }, false);
+                product(
+                    dw.len() / k,
+                    k,
+                    rows,
+                    &[(0, 0)],
+                    lhs,
+                    Panels::rows(x, 0, k, panel(28, k)),
+                    Out { data: dw, offset: 0, row: k },
+                    false,
+                );
             });
             Ok(())
         })?;

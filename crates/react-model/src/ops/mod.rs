@@ -7,8 +7,8 @@ mod dropout;
 mod layer_norm;
 mod linear;
 
-pub use attention::{attention, self_attention};
 pub use crate::kernels::{Isa, Tail, isa};
+pub use attention::{attention, self_attention};
 pub use conv_block::{ConvBlockShape, conv_block};
 pub use dropout::{add_dropped, dropout};
 pub use layer_norm::layer_norm;

@@ -83,9 +83,17 @@ impl Config {
 pub struct Behaviour(Tensor);
 
 impl Behaviour {
-    /// A behaviour from elsewhere, `[b, t, d]`: features computed before, or a variable to take gradients at.
-    #[must_use]
-    pub fn for_test(t: Tensor) -> Self { Self(t) }
+    /// Features computed before, f32 `[b, t, d]`.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] where there are not three axes.
+    pub fn new(features_btd: Tensor) -> Result<Self> {
+        match features_btd.dims() {
+            [_, _, _] => Ok(Self(features_btd)),
+            found => Err(ModelError::Config { field: "behaviour", what: format!("must be [b, t, d], is {found:?}") }),
+        }
+    }
+
     /// The features, `[b, t, d]`.
     #[must_use]
     pub fn tensor(&self) -> &Tensor {
@@ -179,7 +187,7 @@ impl TransVae {
     /// frames u8 `[b, t, h, w, 3]`, audio `[b, t, 78]` → behaviour `[b, t, d]`.
     ///
     /// # Errors
-    /// Where batch, frames or features do not agree, or the frames are smaller than 24×24 or so (the network halves them five times).
+    /// Where batch, frames or features do not agree, or the frames are smaller than 5×5 pixels.
     pub fn encode(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>, mode: &Mode) -> Result<Behaviour> {
         self.speaker_behaviour_encoder.forward(frames, audio, mode).map(Behaviour)
     }
@@ -189,6 +197,12 @@ impl TransVae {
     /// # Errors
     /// Where the draws do not fit the batch.
     pub fn react(&self, behaviour: &Behaviour, noise: &Noise, mode: &Mode) -> Result<Reaction> {
+        if behaviour.0.dim(2)? != self.config.width {
+            return Err(ModelError::Config {
+                field: "behaviour",
+                what: format!("must be [b, t, {}], is {:?}", self.config.width, behaviour.0.dims()),
+            });
+        }
         self.reaction_decoder.forward(&behaviour.0, noise, mode)
     }
 }

@@ -1,8 +1,10 @@
 //! Weights in and out: safetensors, and the `.pth` files of the published program.
 //!
-//! A file is trusted with nothing: sizes are compared with the model's before anything is allocated for them, pickles are
-//! interpreted by Candle's reader, which builds arrays and numbers and calls nothing.
+//! A file is trusted with nothing: what is allocated for it is bounded by its own length, and its pickle is read by an interpreter
+//! that builds numbers and descriptions of tensors, calls nothing, and refuses the rest. (Candle's reader allocates what a header
+//! asks for, and gives up on tensors that do not lie in order.)
 
+mod pickle;
 mod pth;
 mod tensors;
 
