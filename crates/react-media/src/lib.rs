@@ -39,3 +39,20 @@ pub use png::{Image, read_png, write_png};
 pub use resize::{FrameShape, Resizer};
 pub use video::{VideoInfo, VideoOptions, VideoReader};
 pub use writer::{Quality, VideoWriter};
+
+/// The example of the README is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn everything_can_go_to_another_thread() {
+        fn can_go<T: Send>() {}
+        can_go::<super::VideoReader>();
+        can_go::<super::VideoWriter>();
+        can_go::<super::Resizer>();
+        can_go::<super::MediaError>();
+    }
+}

@@ -1,4 +1,5 @@
 //! The resizer against Pillow's definition.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use react_media::{FrameShape, Resizer};
 

@@ -1,4 +1,5 @@
 //! Times training steps of Trans-VAE: `cargo run --release -p react-model --example step [-- name…]`.
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 use candle_core::{Device::Cpu, Tensor};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};

@@ -1,4 +1,5 @@
 //! Every own operation's gradient against finite differences, in random directions.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device, Tensor, Var};
 use react_model::Mode;
@@ -38,15 +39,20 @@ fn check(name: &str, shapes: &[&[usize]], epsilon: f32, f: impl Fn(&[Tensor]) ->
         let norm = dot(&gradient, &gradient).sqrt();
         for direction in 0..4 {
             let v = normal(&format!("{name} {i} {direction}"), shapes[i]);
-            let step = |sign: f32| {
-                let mut moved = values.clone();
-                moved[i].iter_mut().zip(&v).for_each(|(x, v)| *x += sign * epsilon * v);
-                value(&moved)
+            let difference = |epsilon: f32| {
+                let step = |sign: f32| {
+                    let mut moved = values.clone();
+                    moved[i].iter_mut().zip(&v).for_each(|(x, v)| *x += sign * epsilon * v);
+                    value(&moved)
+                };
+                (step(1.0) - step(-1.0)) / (2.0 * f64::from(epsilon))
             };
-            let difference = (step(1.0) - step(-1.0)) / (2.0 * f64::from(epsilon));
             let want = dot(&gradient, &v);
+            // Kinks (ReLU, maxima) disturb long steps and rounding short ones; a wrong gradient disagrees with all.
+            let found = [1.0, 0.5, 0.25].map(|part| difference(part * epsilon));
             // ⟨gradient, v⟩ is of the size of the gradient's norm.
-            assert!((difference - want).abs() < 0.01 * norm + 1e-6, "{name}, input {i}: {difference} against {want}, norm {norm}");
+            let agrees = |difference: &f64| (difference - want).abs() < 0.01 * norm + 1e-6;
+            assert!(found.iter().any(agrees), "{name}, input {i}: {found:?} against {want}, norm {norm}");
         }
     }
 }
@@ -89,13 +95,15 @@ fn attentions() {
 
 #[test]
 fn convolution_blocks() {
-    // (size, channels in and out, kernel, stride, tail): frames worked on alone and in groups, all tails, odd sizes.
+    // Among tens of thousands of activations a few can lie on ReLU's kink itself, where no step is short enough; with these
+    // sizes none does. (size, channels in and out, kernel, stride, tail): frames worked on alone and in groups, all tails, odd sizes.
     for (size, cin, cout, kernel, stride, tail) in [
         (9, 3, 4, 3, 1, Tail::Relu),
         (16, 3, 8, 7, 2, Tail::ReluMaxPool),
         (21, 8, 5, 7, 2, Tail::ReluMaxPool),
         (40, 8, 12, 7, 2, Tail::ReluMaxPool),
-        (30, 12, 12, 3, 1, Tail::ReluAdd),
+        (29, 12, 12, 3, 1, Tail::ReluAdd),
+        (30, 16, 16, 3, 1, Tail::ReluAdd),
         (6, 20, 20, 3, 1, Tail::ReluAdd),
         (5, 16, 33, 3, 2, Tail::Relu),
     ] {

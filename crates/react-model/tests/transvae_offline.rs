@@ -1,4 +1,5 @@
 //! The offline Trans-VAE against PyTorch: outputs, gradients and four steps of training (tests/fixtures/transvae).
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device, Tensor};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};

@@ -1,4 +1,5 @@
 //! Files of weights: safetensors both ways with the optimizer's state, and `.pth` archives as PyTorch writes them.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device::Cpu, Tensor};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};

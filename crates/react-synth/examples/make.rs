@@ -1,4 +1,4 @@
-//! Makes the demo's corpus: `cargo run --release -p react-synth --example make -- DIR [frames] [size] [seed] [scripts]`.
+//! Makes a small corpus: `cargo run --release -p react-synth --example make -- DIR [frames] [size] [seed] [scripts]`.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 use react_synth::{SynthConfig, generate};

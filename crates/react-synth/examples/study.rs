@@ -2,7 +2,7 @@
 //! with one answer per script can reach), the naive baselines; and how well the script is told from bags of frames.
 //!
 //! `cargo run --release -p react-synth --example study -- [scripts] [frames] [seeds, e.g. 0-4] [pairs_train] [pairs_val]`
-#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+#![allow(clippy::print_stdout, clippy::type_complexity, reason = "a program for a terminal, with a table in one closure")]
 
 use ndarray::{Array1, Array2, Array4, ArrayView3, Axis, concatenate};
 use rayon::prelude::*;

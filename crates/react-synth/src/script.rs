@@ -1,12 +1,14 @@
 //! Scripts: which affect events happen in a dyad, in which order, and about when.
 //!
 //! F aspects of the face × V aspects of the voice make S = F·V *kinds* of event and as many scripts. Script (f, v) is a
-//! sequence of slots. In every second slot the event is of the script's own kind; the others hold each other kind once,
-//! as offsets (a, b) ≠ (0, 0) to it: kind = ((f + a) mod F, (v + b) mod V). So
+//! sequence of slots, two thirds of them of the script's own kind (f, v), the others with one aspect changed: each other
+//! aspect of the face once in a cycle, each other aspect of the voice once. kind = ((f + a) mod F, (v + b) mod V) with
+//! offsets (a, b). So
 //!
-//! - every script has every kind of event, and only its own more than once in a cycle: what one frame shows is in all scripts;
+//! - every script has every aspect of the face and every aspect of the voice: no picture and no sound of one moment tells
+//!   the script, and the two together leave F + V − 1 scripts, the likeliest of them with a probability of two thirds;
 //! - at any slot the S scripts have the S kinds, each once: the mean over scripts says nothing;
-//! - how often an aspect of the face is seen depends on f alone, of the voice on v alone: each tells half.
+//! - how often and when an aspect of the face is seen depends on f alone, of the voice on v alone: each tells half.
 
 use crate::{SynthConfig, SynthError};
 use react_random::Draws;
@@ -98,16 +100,22 @@ mod tests {
         Scripts::new(&SynthConfig { scripts, frames, ..SynthConfig::default() }).unwrap()
     }
 
-    /// No frame gives the script away: whatever (face, voice) is seen, every script has it, and the likeliest of S scripts
-    /// has a posterior of at most one half.
+    /// A moment's picture or sound alone excludes no script; both together leave F + V − 1, none above two thirds.
     #[test]
-    fn every_script_has_every_kind() {
-        for count in [4, 6, 9] {
+    fn no_moment_gives_the_script_away() {
+        for (count, faces, voices) in [(4, 2, 2), (6, 3, 2), (9, 3, 3)] {
             let all = scripts(count, 128).slots;
-            for kind in all[0].iter().map(|slot| slot.kind) {
-                let share: Vec<usize> = all.iter().map(|slots| slots.iter().filter(|slot| slot.kind == kind).count()).collect();
+            let has = |slots: &[Slot], test: &dyn Fn(Kind) -> bool| slots.iter().filter(|slot| test(slot.kind)).count();
+            for slots in &all {
+                assert!((0..faces).all(|face| has(slots, &|kind| kind.face == face) > 0), "{count} scripts");
+                assert!((0..voices).all(|voice| has(slots, &|kind| kind.voice == voice) > 0), "{count} scripts");
+            }
+            for own in 0..count {
+                let kind = own_kind(own, voices);
+                let share: Vec<usize> = all.iter().map(|slots| has(slots, &|other| other == kind)).collect();
                 let (most, sum) = (share.iter().max().unwrap(), share.iter().sum::<usize>());
-                assert!(share.iter().all(|n| *n > 0) && 2 * most <= sum, "{count} scripts, {kind:?}: {share:?}");
+                assert_eq!(share.iter().filter(|n| **n > 0).count(), faces + voices - 1, "{kind:?}: {share:?}");
+                assert!(3 * most <= 2 * sum && share[own] == *most, "{kind:?}: {share:?}");
             }
         }
     }

@@ -1,4 +1,5 @@
 //! A small corpus on disk: complete, as published, the same on any number of threads, and never over something else.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use ndarray::Array2;
 use react_contracts::channels;

@@ -1,4 +1,5 @@
 //! The command line: what was typed.
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts show shapes as [N,K,T,25], without escapes")]
 
 use crate::config::{CorpusKind, Task};
 use clap::{Args, Parser, Subcommand};

@@ -27,7 +27,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Some libraries' messages (TOML's) have lines; an error is one sentence on one line.
+            let text = format!("{error:#}");
+            eprintln!("error: {}", text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "));
             ExitCode::FAILURE
         }
     }

@@ -7,9 +7,10 @@ use crate::tensors::{array, to_device};
 use crate::{Record, Run};
 use anyhow::{Context, Result};
 use candle_core::Device;
-use ndarray::{Array2, Array3, ArrayView2, Axis, Ix3, s};
-use react_data::{Cut, Packed, PackedSplit, Role};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Ix3, s};
+use react_data::{Corpus, Cut, Packed, PackedSplit, Recipe, Role};
 use react_face::Person;
+use react_media::VideoReader;
 use react_model::Mode;
 use react_model::transvae::Noise;
 use react_random::Draws;
@@ -76,7 +77,7 @@ struct Drawer<'a> {
 
 /// One clip's reactions, ready to be drawn.
 struct Scene {
-    speaker: ndarray::Array4<u8>,
+    speaker: Array4<u8>,
     /// Mean face added back, `[t, 58]`.
     truth: Array2<f32>,
     /// Mean face added back, `[k, t, 58]`.
@@ -117,7 +118,10 @@ impl<'a> Drawer<'a> {
 
     fn scene(&self, item: usize) -> Result<Scene> {
         let batch = self.split.batch(&[Cut { item, start: 0, swap: false }], self.frames)?;
-        let speaker = batch.speaker_video().get().index_axis(Axis(0), 0).to_owned();
+        let speaker = match self.recorded(item)? {
+            Some(frames) => frames,
+            None => batch.speaker_video().get().index_axis(Axis(0), 0).to_owned(),
+        };
         let truth = &batch.listener_3dmm().get().index_axis(Axis(0), 0) + self.split.mean_face();
         let batch = to_device(batch, &Device::Cpu)?;
         let model = &self.checkpoint.model;
@@ -126,6 +130,24 @@ impl<'a> Drawer<'a> {
         let reaction = model.react(&behaviour, &noise, &Mode::eval())?;
         let coeffs = array(reaction.coeffs.get())?.into_dimensionality::<Ix3>()? + self.split.mean_face();
         Ok(Scene { speaker, truth, coeffs, emotion: array(reaction.emotion.get())?.into_dimensionality::<Ix3>()? })
+    }
+
+    /// The speaker's video as it was recorded, sharper than the packed frames, where the corpus is still there.
+    fn recorded(&self, item: usize) -> Result<Option<Array4<u8>>> {
+        let root = &self.config.corpus.root;
+        if !root.is_dir() {
+            return Ok(None);
+        }
+        let corpus = Corpus::open(root, Recipe::named(self.config.corpus.kind.recipe())?)?;
+        let Some(split) = corpus.splits().iter().find(|split| split.name() == self.split.name()) else { return Ok(None) };
+        let mut video = VideoReader::open(&corpus.files(split, self.split.clip(item, Role::Speaker)?.id())?.video)?;
+        let (width, height) = (video.info().width, video.info().height);
+        let (mut rgb, mut frames, mut count) = (Vec::new(), Vec::new(), 0);
+        while count < self.frames && video.next_frame(&mut rgb)? {
+            frames.extend_from_slice(&rgb);
+            count += 1;
+        }
+        Ok(Some(Array4::from_shape_vec((count, height, width, 3), frames)?))
     }
 
     /// The listeners of a scene: the real one, then the first samples, each with a face of its own.

@@ -2,8 +2,9 @@
 
 use crate::error::VizError;
 use crate::font;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 /// An RGB picture, `[h][w][3]`.
 #[derive(Clone, Debug)]
@@ -97,11 +98,13 @@ impl Fitter {
         let scaled = |n: usize| ((n * side + longer / 2) / longer).clamp(1, side);
         let (w, h) = (scaled(width), scaled(height));
         let failed = |reason: String| VizError::Scale { width, height, reason };
-        let source = ImageRef::new(width as u32, height as u32, rgb, PixelType::U8x3).map_err(|e| failed(e.to_string()))?;
-        let mut target = Image::new(w as u32, h as u32, PixelType::U8x3);
-        self.resizer.resize(&source, &mut target, &self.options).map_err(|e| failed(e.to_string()))?;
+        // Typed images: the untyped ones would compile every kind of pixel into this crate.
+        let source = TypedImageRef::<U8x3>::from_buffer(width as u32, height as u32, rgb).map_err(|e| failed(e.to_string()))?;
+        let mut pixels = vec![0; w * h * 3];
+        let mut target = TypedImage::<U8x3>::from_buffer(w as u32, h as u32, &mut pixels).map_err(|e| failed(e.to_string()))?;
+        self.resizer.resize_typed(&source, &mut target, &self.options).map_err(|e| failed(e.to_string()))?;
         let mut square = Canvas::new(side, side, self.ground);
-        square.put(target.buffer(), w, (side - w) / 2, (side - h) / 2);
+        square.put(&pixels, w, (side - w) / 2, (side - h) / 2);
         Ok(square.rgb)
     }
 }

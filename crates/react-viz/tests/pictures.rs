@@ -1,4 +1,5 @@
 //! Panel videos and filmstrips, read back.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use ndarray::{Array2, Array4};
 use react_face::Person;

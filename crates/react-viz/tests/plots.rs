@@ -1,4 +1,5 @@
 //! The plots: named axes, channel names, well-formed, without NaN, the same bytes every time.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use ndarray::{Array2, Array3};
 use react_contracts::channels::EMOTION;

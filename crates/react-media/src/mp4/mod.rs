@@ -93,7 +93,9 @@ impl Track {
         let time = |i: &u32| self.samples[*i as usize].time;
         order.sort_by_key(time);
         if let Some(edits) = &self.edits {
-            order.retain(|i| edits.iter().any(|edit| (edit.start..edit.end).contains(&time(i))));
+            // They neither overlap nor go back: the last that starts at or before a time is the only one that can hold it.
+            let holds = |time: i64| edits[..edits.partition_point(|edit| edit.start <= time)].last().is_some_and(|edit| time < edit.end);
+            order.retain(|i| holds(time(i)));
         }
         order
     }

@@ -24,6 +24,9 @@ pub(crate) enum Picture {
 /// More pictures than any codec holds back (H.264: 16): a file whose times ask for more would fill the memory.
 const MAX_HELD_BACK: usize = 32;
 
+/// The decoders by name, for the record of who made these bytes. All are young, and pinned to these versions.
+const DECODERS: [&str; 3] = ["rusty_h264-decoder 0.17.0", "oxideav-mpeg4video 0.1.8", "rusty_jpeg 0.3.2"];
+
 /// The coded samples of one video stream and their decoder.
 pub(crate) struct Packets {
     samples: Samples,
@@ -116,9 +119,9 @@ impl Packets {
             wanted[i as usize] = true;
         }
         let ((width, height), codec, crate_name) = match &decoder {
-            Decoder::H264(h264) => (h264.size(), "h264", "rusty_h264-decoder 0.17.0"),
-            Decoder::Mpeg4(mpeg4) => (mpeg4.size(), "mpeg4", "oxideav-mpeg4video 0.1.8"),
-            Decoder::Jpeg(jpeg) => (jpeg.size(), "mjpeg", "rusty_jpeg 0.3.2"),
+            Decoder::H264(h264) => (h264.size(), "h264", DECODERS[0]),
+            Decoder::Mpeg4(mpeg4) => (mpeg4.size(), "mpeg4", DECODERS[1]),
+            Decoder::Jpeg(jpeg) => (jpeg.size(), "mjpeg", DECODERS[2]),
         };
         let has_rate = fps.is_finite() && fps > 0. && samples.extents.len() > 1;
         let fps = if has_rate { fps } else { 25. };
@@ -186,4 +189,19 @@ fn first_decodable(samples: &mut Samples, shown: &[u32], h264: &H264) -> Result<
         }
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DECODERS;
+
+    #[test]
+    fn the_decoders_are_those_of_the_workspace() {
+        let manifest = include_str!("../../../../Cargo.toml");
+        for decoder in DECODERS {
+            let (name, version) = decoder.split_once(' ').unwrap();
+            let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+            assert!(line.contains(&format!("\"={version}\"")), "{line}");
+        }
+    }
 }

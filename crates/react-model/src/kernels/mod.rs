@@ -1,4 +1,10 @@
 //! The arithmetic, on slices: no Candle here, no tensors. [`crate::ops`] wraps it in operations with gradients.
+#![allow(
+    clippy::needless_range_loop,
+    clippy::too_many_arguments,
+    clippy::excessive_precision,
+    reason = "arithmetic over several slices at once reads best by index; constants are given exactly"
+)]
 
 mod attention;
 mod conv;

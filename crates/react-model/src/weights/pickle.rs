@@ -5,7 +5,7 @@
 //! by repeating itself, and every count is bounded by the bytes of the file.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a pickle can hold here.
 #[derive(Clone, Debug)]
@@ -13,35 +13,35 @@ pub(super) enum Value {
     /// None, booleans, floats, and objects that are of no interest.
     Other,
     Int(i64),
-    Text(Rc<str>),
+    Text(Arc<str>),
     /// A tuple, and how deeply tuples are nested in it.
-    Tuple(Rc<[Value]>, usize),
+    Tuple(Arc<[Value]>, usize),
     /// A dict, by its place among all dicts: it is filled after others have come to hold it.
     Dict(usize),
     /// `module.name` of a class or function.
-    Class(Rc<str>),
-    Storage(Rc<Storage>),
-    Tensor(Rc<TensorInfo>),
+    Class(Arc<str>),
+    Storage(Arc<Storage>),
+    Tensor(Arc<TensorInfo>),
 }
 
 /// A storage of the archive: which file, of which numbers.
 #[derive(Debug)]
 pub(super) struct Storage {
-    pub(super) class: Rc<str>,
-    pub(super) key: Rc<str>,
+    pub(super) class: Arc<str>,
+    pub(super) key: Arc<str>,
 }
 
 /// A tensor: a view of a storage, counted in elements.
 #[derive(Debug)]
 pub(super) struct TensorInfo {
-    pub(super) storage: Rc<Storage>,
+    pub(super) storage: Arc<Storage>,
     pub(super) offset: usize,
     pub(super) dims: Vec<usize>,
     pub(super) strides: Vec<usize>,
 }
 
 /// The tensors of the `state_dict` in a pickle, or of the dict that it is.
-pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Rc<TensorInfo>>, String> {
+pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Arc<TensorInfo>>, String> {
     let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), dicts: Vec::new() };
     let Value::Dict(mut dict) = machine.run()? else { return Err("is not a dict of tensors".to_owned()) };
     let inner = machine.dicts[dict].iter().find(|(key, _)| matches!(key, Value::Text(t) if &**t == "state_dict"));
@@ -51,7 +51,7 @@ pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Rc<TensorInfo>
     let mut tensors = BTreeMap::new();
     for (key, value) in &machine.dicts[dict] {
         if let (Value::Text(name), Value::Tensor(tensor)) = (key, value)
-            && tensors.insert(name.to_string(), Rc::clone(tensor)).is_some()
+            && tensors.insert(name.to_string(), Arc::clone(tensor)).is_some()
         {
             return Err(format!("{name} is in it twice"));
         }
@@ -108,7 +108,7 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.line()?, self.line()?);
                 self.stack.push(Value::Class(format!("{module}.{name}").into()));
             }
-            b')' => self.stack.push(Value::Tuple(Rc::new([]), 1)),
+            b')' => self.stack.push(Value::Tuple(Arc::new([]), 1)),
             0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?,
             b't' => {
                 let mark = self.mark()?;
@@ -262,7 +262,7 @@ impl<'a> Machine<'a> {
         let value = match self.pop()? {
             Value::Tuple(parts, _) => match &parts[..] {
                 [Value::Text(kind), Value::Class(class), Value::Text(key), _, Value::Int(_)] if &**kind == "storage" => {
-                    Value::Storage(Rc::new(Storage { class: Rc::clone(class), key: Rc::clone(key) }))
+                    Value::Storage(Arc::new(Storage { class: Arc::clone(class), key: Arc::clone(key) }))
                 }
                 _ => return Err("a persistent id that is no storage".to_owned()),
             },
@@ -291,7 +291,7 @@ impl<'a> Machine<'a> {
                 let parts = (size(&Value::Int(*offset)), sizes(dims), sizes(strides));
                 match parts {
                     (Some(offset), Some(dims), Some(strides)) if dims.len() == strides.len() => {
-                        Value::Tensor(Rc::new(TensorInfo { storage: Rc::clone(storage), offset, dims, strides }))
+                        Value::Tensor(Arc::new(TensorInfo { storage: Arc::clone(storage), offset, dims, strides }))
                     }
                     _ => return Err("a tensor of impossible sizes".to_owned()),
                 }
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(fault(b"\x80\x02N."), "is not a dict of tensors");
         assert_eq!(
             fault(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85i."),
-            "pickle, byte 24: opcode 0x69 has no place in a file of weights"
+            "pickle, byte 21: opcode 0x69 has no place in a file of weights"
         );
         assert_eq!(fault(b"X\xff\xff\xff\xffabc"), "pickle, byte 0: a string longer than the file");
         assert_eq!(fault(b"0"), "pickle, byte 0: opcode 0x30 has no place in a file of weights");

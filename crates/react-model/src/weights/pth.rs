@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Most elements of one tensor: many times the largest of any model here.
 const MOST: usize = 1 << 28;
@@ -18,7 +18,7 @@ pub(super) struct Pth {
     file: PathBuf,
     /// The archive's folder of storages.
     folder: String,
-    tensors: BTreeMap<String, Rc<TensorInfo>>,
+    tensors: BTreeMap<String, Arc<TensorInfo>>,
 }
 
 impl Pth {
@@ -88,7 +88,7 @@ impl Pth {
             let number = &bytes[at * size..(at + 1) * size];
             values.push(match number {
                 [a, b, c, d] => f32::from_le_bytes([*a, *b, *c, *d]),
-                _ => number.try_into().map_or(f32::NAN, f64::from_le_bytes) as f32,
+                _ => number.try_into().map_or(f64::NAN, f64::from_le_bytes) as f32,
             });
         }
         Ok(values)
