@@ -32,7 +32,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
             "react-viz",
         ],
     ),
-    ("react-tests", &[]),
+    ("react-tests", &["react-train"]),
     ("xtask", &[]),
 ];
 

@@ -17,7 +17,7 @@ cargo xtask TASK
 
 For developers:
   ci                 fmt, clippy, tests, doctests, rustdoc, dependency direction, licences
-  bench [NAME]       measure, beside the peers where they are installed, and write the tables of docs/performance.md
+  bench [NAME]       time a training step (model), the metric suite (metrics), in release
 
 For users (the same as `cargo run --release -p react-train -- …`):
   prepare, synth, train, evaluate, predict, score, baselines, convert, report

@@ -2,7 +2,7 @@
 //!
 //! - [`write_atomic`]: every file of the project is written beside its place, synced and renamed, so that a kill, a crash or a
 //!   full disk never leaves half a file under a final name.
-//! - [`read_npy`], [`NpyMap`]: arrays from outside. Nothing in a header decides an allocation: the shape must agree with the
+//! - [`read_npy_f32`] and its like, [`NpyMap`]: arrays from outside. Nothing in a header decides an allocation: the shape must agree with the
 //!   file's own length before anything is reserved; object arrays, Fortran order and big-endian data are errors.
 //!
 //! ```
