@@ -53,9 +53,9 @@ fn run((name, b, t, size, d): (&str, usize, usize, usize, usize)) -> Result<()> 
         };
         let behaviour = model.encode(&frames, &audio, &mode)?;
         lap();
-        let first = model.react(&behaviour, &Noise::training(7, step, 0, b, d)?, &mode)?;
+        let first = model.react(&behaviour, &Noise::training(7, step, 0), &mode)?;
         lap();
-        let second = model.react(&behaviour.detach(), &Noise::training(7, step, 1, b, d)?, &mode.another_pass(1).without_gradient())?;
+        let second = model.react(&behaviour.detach(), &Noise::training(7, step, 1), &mode.another_pass(1).without_gradient())?;
         lap();
         let loss = loss(&first, &second, &emotion, &coeffs, &LossWeights::default())?;
         loss.values()?;

@@ -56,6 +56,13 @@ impl Mode {
         Self { dropout: self.dropout.map(|s| Seeds { pass, ..s }), ..self }
     }
 
+    /// The masks of an online window; those of window 0 are the pass' own.
+    #[must_use]
+    pub(crate) fn at_window(self, window: u32) -> Self {
+        // Passes are few: the windows' numbers lie beside them in one word.
+        self.dropout.map_or(self, |s| self.another_pass(s.pass.wrapping_add(window << 8)))
+    }
+
     /// Whether a backward pass may follow.
     #[must_use]
     pub fn has_gradient(&self) -> bool {

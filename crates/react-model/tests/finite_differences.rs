@@ -113,6 +113,45 @@ fn convolution_blocks() {
     }
 }
 
+#[test]
+fn convolutions_in_time() {
+    // Frames alone and in groups; kernels, strides and padding of every axis.
+    for (dims, cout, kernel, stride, padding) in [
+        ([2, 5, 6, 7, 3], 4, [3, 3, 3], [1, 1, 1], [1, 1, 1]),
+        ([1, 8, 9, 8, 4], 3, [3, 5, 2], [2, 2, 1], [1, 2, 0]),
+        ([2, 7, 3, 4, 2], 5, [2, 1, 1], [3, 1, 1], [1, 0, 0]),
+        ([2, 3, 40, 40, 6], 7, [2, 3, 3], [1, 2, 2], [0, 1, 1]),
+    ] {
+        let shape = Conv3dShape { stride, padding };
+        let shapes: [&[usize]; 3] = [&dims, &[cout, dims[4], kernel[0], kernel[1], kernel[2]], &[cout]];
+        check("conv3d", &shapes, 1e-2, |x| conv3d(&x[0], &x[1], Some(&x[2]), shape));
+        check("conv3d without bias", &shapes[..2], 1e-2, |x| conv3d(&x[0], &x[1], None, shape));
+    }
+}
+
+#[test]
+fn pools_in_time() {
+    for (kernel, stride, padding) in [([2, 2, 2], [2, 2, 2], [0, 1, 0]), ([3, 2, 3], [1, 1, 2], [1, 0, 1])] {
+        check("max pool", &[&[2, 5, 6, 7, 3]], 2e-4, |x| max_pool3d(&x[0], MaxPool3dShape { kernel, stride, padding }));
+    }
+}
+
+#[test]
+fn lstms() {
+    for (batch, frames, width) in [(1, 5, 3), (3, 12, 16), (5, 2, 20)] {
+        let shapes: [&[usize]; 3] = [&[batch, frames, 4 * width], &[4 * width, width], &[2, batch, width]];
+        check("lstm", &shapes, 1e-3, |x| lstm(&x[0], &x[1], &x[2]));
+    }
+}
+
+#[test]
+fn padded_attentions() {
+    let lengths = Mask::NONE.with_lengths(&[31, 7]);
+    check("padded", &[&[2, 31, 48]], 1e-2, |x| masked_self_attention(&x[0], 4, &lengths, 0.1, &Mode::train(1, 2), "site"));
+    let both = Mask::CAUSAL.with_lengths(&[45, 20]);
+    check("padded past", &[&[2, 31, 16], &[2, 45, 32]], 1e-2, |x| masked_attention(&x[0], &x[1], 2, &both, 0.0, &Mode::eval(), "site"));
+}
+
 /// Bytes give what the same frames as floats give, and the weight's gradient is the same.
 #[test]
 fn bytes_are_scaled_floats() {
@@ -137,6 +176,14 @@ fn bytes_are_scaled_floats() {
 fn shapes_that_do_not_fit_are_errors() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let shape = ConvBlockShape { frames: 2, stride: 2, padding: 0, tail: Tail::ReluMaxPool };
+    let unit = Conv3dShape { stride: [1; 3], padding: [0; 3] };
+    for (x, w) in [([1, 2, 4, 4, 3], [5, 3, 3, 1, 1]), ([1, 2, 4, 4, 3], [5, 2, 1, 1, 1]), ([1, 2, 4, 4, 3], [5, 3, 1, 5, 1])] {
+        assert!(conv3d(&zeros(&x), &zeros(&w), None, unit).is_err(), "{x:?} {w:?}");
+    }
+    assert!(conv3d(&zeros(&[1, 1, 1, 1, 2]), &zeros(&[3, 2, 1, 1, 1]), Some(&zeros(&[2])), unit).is_err());
+    assert!(max_pool3d(&zeros(&[1, 2, 4, 4, 3]), MaxPool3dShape { kernel: [3, 1, 1], stride: [1; 3], padding: [0; 3] }).is_err());
+    assert!(max_pool3d(&zeros(&[1, 2, 4, 4, 3]), MaxPool3dShape { kernel: [2, 2, 2], stride: [1; 3], padding: [2, 0, 0] }).is_err());
+    assert!(lstm(&zeros(&[2, 3, 8]), &zeros(&[8, 2]), &zeros(&[2, 1, 2])).is_err());
     for (x, w) in [
         ([4, 9, 9, 3], [8, 4, 1, 3, 3]),
         ([3, 9, 9, 3], [8, 3, 1, 3, 3]),

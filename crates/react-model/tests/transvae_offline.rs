@@ -135,12 +135,12 @@ fn ten_samples_at_once_are_ten_samples_one_by_one() {
     let mode = Mode::eval();
     let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
     let width = case.model.config().width;
-    let together = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 10, width, 1.0).unwrap(), &mode).unwrap();
+    let together = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 10, 1.0), &mode).unwrap();
     let (together, _) = together.samples(10).unwrap();
     let alone = case.model.react(&behaviour, &Noise::Given(sample(3, &[(8, 4), (5, 4)], width)), &mode).unwrap();
     let fourth = together.get().narrow(1, 4, 1).unwrap().squeeze(1).unwrap();
     assert!(distance(&fourth, alone.emotion.get()) < 1e-6);
-    let cold = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 1, width, 0.0).unwrap(), &mode).unwrap();
+    let cold = case.model.react(&behaviour, &Noise::samples(3, &[8, 5], 1, 0.0), &mode).unwrap();
     let mean = case.model.react(&behaviour, &Noise::Mean, &mode).unwrap();
     assert_eq!(distance(cold.emotion.get(), mean.emotion.get()), 0.0);
 }
@@ -161,7 +161,7 @@ fn full_step(threads: usize) -> Vec<Vec<f32>> {
         let case = Case::new();
         let mode = Mode::train(11, 5);
         let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
-        let draw = |pass| Noise::training(11, 5, pass, 2, 32).unwrap();
+        let draw = |pass| Noise::training(11, 5, pass);
         let first = case.model.react(&behaviour, &draw(0), &mode).unwrap();
         let second = case.model.react(&behaviour.detach(), &draw(1), &mode.another_pass(1).without_gradient()).unwrap();
         assert!(distance(first.emotion.get(), second.emotion.get()) > 1e-3, "two passes draw differently");

@@ -286,7 +286,7 @@ impl Data {
             let batch = self.split.batch(&[Cut { item: seen, start: 0, swap: false }], t)?;
             let batch = to_device(self.show(batch, shown)?, &Device::Cpu)?;
             let behaviour = checkpoint.model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
-            let noise = Noise::samples(config.seed, &[u32::try_from(item)?], k, checkpoint.model.config().width, 1.0)?;
+            let noise = Noise::samples(config.seed, &[u32::try_from(item)?], k, 1.0);
             let reaction = checkpoint.model.react(&behaviour, &noise, &Mode::eval())?;
             let emotion = array(reaction.emotion.get())?.into_dimensionality::<Ix3>()?;
             out.slice_mut(s![item, .., .., ..]).assign(&emotion);

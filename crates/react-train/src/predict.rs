@@ -76,7 +76,7 @@ pub fn predict(args: &cli::Predict) -> Result<String> {
     let frames = Frames::new(tensor(frames, &Device::Cpu)?).map_err(|error| error.at(&args.speaker_video))?;
     let audio = AudioFeatures::new(tensor(audio, &Device::Cpu)?).map_err(|error| error.at(&args.speaker_audio))?;
     let behaviour = model.encode(&frames, &audio, &Mode::eval())?;
-    let noise = Noise::samples(args.seed, &[0], k, model.config().width, args.temperature as f32)?;
+    let noise = Noise::samples(args.seed, &[0], k, args.temperature as f32);
     let reaction = model.react(&behaviour, &noise, &Mode::eval())?;
     let latents = |part: fn(&react_model::transvae::Latent) -> &candle_core::Tensor| -> Result<_> {
         let rows = reaction.latents.iter().map(|latent| Ok(array(part(latent))?.index_axis_move(Axis(0), 0)));

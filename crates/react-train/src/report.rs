@@ -126,7 +126,7 @@ impl<'a> Drawer<'a> {
         let batch = to_device(batch, &Device::Cpu)?;
         let model = &self.checkpoint.model;
         let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
-        let noise = Noise::samples(self.config.seed, &[u32::try_from(item)?], self.config.evaluate.samples, model.config().width, 1.0)?;
+        let noise = Noise::samples(self.config.seed, &[u32::try_from(item)?], self.config.evaluate.samples, 1.0);
         let reaction = model.react(&behaviour, &noise, &Mode::eval())?;
         let coeffs = array(reaction.coeffs.get())?.into_dimensionality::<Ix3>()? + self.split.mean_face();
         Ok(Scene { speaker, truth, coeffs, emotion: array(reaction.emotion.get())?.into_dimensionality::<Ix3>()? })

@@ -1,17 +1,20 @@
 //! Scaled dot-product attention of one head at a time, forward and backward; the probabilities are recomputed, never stored.
 //!
 //! ```text
-//! P = softmax(Q·Kᵀ/√w + mask)    P̃ = dropout(P)    O = P̃·V          w width of a head; the causal mask hides keys j > i
+//! P = softmax(Q·Kᵀ/√w + mask)    P̃ = dropout(P)    O = P̃·V          w width of a head; masks hide keys that come after a query or
+//!                                                                    after the end of a padded sequence
 //! dV = P̃ᵀ·dO    dP = dropout(dO·Vᵀ)    dS = P∘(dP − rowsum(P∘dP))/√w    dQ = dS·K    dK = dSᵀ·Q
 //! ```
 
+use super::elementary::exp;
 use super::random::DropKey;
 use super::simd::multiversion;
 use super::tile::{Lhs, Out, Packed, Panels, panel, product};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Sizes of an attention over `batch` sequences.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AttentionShape {
     pub(crate) batch: usize,
     pub(crate) heads: usize,
@@ -19,8 +22,11 @@ pub(crate) struct AttentionShape {
     pub(crate) keys: usize,
     /// Width of a head.
     pub(crate) width: usize,
-    /// Query i sees keys 0..=i.
+    /// The queries are the last ones of the keys' sequence, and see none that comes after them: query i sees keys
+    /// 0..=i + keys − queries.
     pub(crate) causal: bool,
+    /// Keys of each sequence that are not padding, 1 to `keys`; all of them without.
+    pub(crate) lengths: Option<Arc<[usize]>>,
     pub(crate) drop: Option<DropKey>,
 }
 
@@ -39,6 +45,12 @@ const BLOCK: usize = 28;
 impl AttentionShape {
     fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()
+    }
+
+    /// How many keys a query of a sequence sees, from the first.
+    fn visible(&self, sequence: usize, query: usize) -> usize {
+        let length = self.lengths.as_ref().map_or(self.keys, |l| l[sequence]);
+        if self.causal { (query + 1 + self.keys.saturating_sub(self.queries)).min(length) } else { length }
     }
 
     /// Runs `task(sequence, head, part)` for every head in parallel; `part` is its share of the result, `each` floats.
@@ -151,12 +163,13 @@ impl<'a> Head<'a> {
     /// P of the queries from `first` on, in rows of `keys`; returns how many leading columns any of them sees.
     fn probabilities(&self, first: usize, rows: usize, p: &mut [f32]) -> usize {
         let keys = self.shape.keys;
-        let seen = if self.shape.causal { (first + rows).min(keys) } else { keys };
+        let sequence = self.id / self.shape.heads;
+        let seen = self.shape.visible(sequence, first + rows - 1);
         let q = self.parts[0];
         let lhs = Lhs { data: q.data, offset: q.offset + first * q.row, row: q.row, step: 1 };
         product(rows, seen, self.shape.width, &[(0, 0)], lhs, self.keys_across.panels(0), Out { data: p, offset: 0, row: keys }, false);
         for (i, p) in p.chunks_exact_mut(keys).enumerate().take(rows) {
-            let visible = if self.shape.causal { (first + i + 1).min(keys) } else { keys };
+            let visible = self.shape.visible(sequence, first + i);
             softmax(&mut p[..visible], self.shape.scale());
             p[visible..seen].fill(0.0);
         }
@@ -216,24 +229,6 @@ multiversion! {
     }
 }
 
-/// eˣ for x ≤ 0 to about one unit in the last place: 2ⁿ·eʳ, |r| ≤ ln 2 / 2, eʳ by a polynomial (Cephes).
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0;
-    // Written so that NaN stays NaN.
-    let x = if x < -87.0 { -87.0 } else { x };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * 0.693_359_375 + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + c;
-    }
-    let e = p * r * r + r + 1.0;
-    // The last bits of `shifted` are n.
-    e * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
-}
-
 multiversion! {
     /// softmax(x·scale) in place.
     fn softmax(x: &mut [f32], scale: f32) {
@@ -286,17 +281,6 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_close() {
-        for i in 0..8700 {
-            let x = -(i as f32) * 0.01;
-            let want = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - want).abs() < 2.5e-7 * want, "{x}");
-        }
-        assert_eq!(exp(0.0), 1.0);
-        assert!(exp(-1e9) < 1e-37);
-    }
 
     #[test]
     fn softmax_of_three() {

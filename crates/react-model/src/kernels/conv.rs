@@ -7,13 +7,17 @@
 //! input     dx[s·q + r, …, ci] = Σ_{j, …, co} dy[q − j, …, co] · w[co, ci, r + s·j, …]           one small convolution per phase r
 //! ```
 //!
+//! A temporal kernel is more of the same: its taps are further terms of the sums, a frame of x apart. With one tap and stride 1 the
+//! frames know nothing of each other, and all clips of a batch are one row of frames.
+//!
 //! Frames are worked on in groups. A large frame is a group alone, and the kernel's rows are pixels of an image row; of small
 //! frames several make a group, and the kernel's rows are the same pixel of each of them.
 
 use super::simd::multiversion;
 use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
 
-/// Sizes of a convolution of `[n, height, width, cin]` with weights `[cout, cin, kernel]`; axes in the order height, width.
+/// Sizes of a convolution of `[n, height, width, cin]` with weights `[cout, cin, time.kernel, kernel]`; axes in the order height,
+/// width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conv {
     pub(crate) height: usize,
@@ -23,13 +27,26 @@ pub(crate) struct Conv {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
     pub(crate) padding: [usize; 2],
+    pub(crate) time: Time,
+}
+
+/// Taps and stride along time. Frames of zeros before and after a clip are the caller's affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+}
+
+impl Time {
+    /// Each frame for itself.
+    pub(crate) const FRAME: Self = Self { kernel: 1, stride: 1 };
 }
 
 /// A convolution's weights, packed for the three products.
 pub(crate) struct Weights {
     forward: Packed,
-    /// Per phase: taps of the two axes, and the packed part of the weights; empty where no input gradient is wanted.
-    backward: Vec<([usize; 2], Packed)>,
+    /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights; empty where no input gradient is wanted.
+    backward: Vec<Vec<([usize; 2], Packed)>>,
 }
 
 /// Floats of a padded frame below which frames are worked on in groups.
@@ -57,9 +74,14 @@ impl Conv {
         ho * wo * self.cout
     }
 
-    /// Rows of the weight matrix: kernel height × kernel width × input channels.
+    /// Rows of the weight matrix: temporal kernel × kernel height × kernel width × input channels.
     pub(crate) fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.cin
+        self.time.kernel * self.kernel[0] * self.kernel[1] * self.cin
+    }
+
+    /// Frames of input that `count` frames of output are made of.
+    pub(crate) fn reach_in_time(&self, count: usize) -> usize {
+        (count - 1) * self.time.stride + self.time.kernel
     }
 
     /// Bytes between rows of a padded frame, in floats.
@@ -105,30 +127,31 @@ impl Conv {
         (oy + self.reach(0) - 1) * self.grad_row() + (self.reach(1) - 1) * self.cout
     }
 
-    /// Packs `[cout, cin, kh, kw]` weights.
+    /// Packs `[cout, cin, kt, kh, kw]` weights.
     pub(crate) fn pack(&self, weights: &[f32], input_gradient: bool) -> Weights {
         let [kh, kw] = self.kernel;
-        let at = |co: usize, ci: usize, y: usize, x: usize| weights[((co * self.cin + ci) * kh + y) * kw + x];
+        let kt = self.time.kernel;
+        let at = |co: usize, ci: usize, t: usize, y: usize, x: usize| weights[(((co * self.cin + ci) * kt + t) * kh + y) * kw + x];
         let rows = if self.by_frames() { GROUP } else { self.sizes()[1] };
         let forward = Packed::new(self.taps(), self.cout, panel(rows, self.cout), |k, co| {
             let (tap, ci) = (k / self.cin, k % self.cin);
-            at(co, ci, tap / kw, tap % kw)
+            at(co, ci, tap / (kh * kw), tap / kw % kh, tap % kw)
         });
-        let mut backward = Vec::new();
-        if input_gradient {
-            for phase in self.phases() {
+        let backward = |t: usize| {
+            let phases = self.phases().map(|phase| {
                 let [jy, jx] = phase.map(|(r, axis)| (self.kernel[axis] - r).div_ceil(self.stride[axis]));
                 let rows = if self.by_frames() { GROUP } else { self.width.div_ceil(self.stride[1]) };
                 let packed = Packed::new(jy * jx * self.cout, self.cin, panel(rows, self.cin), |k, ci| {
                     let (tap, co) = (k / self.cout, k % self.cout);
                     // Ascending in dy is descending in the kernel.
                     let (y, x) = (jy - 1 - tap / jx, jx - 1 - tap % jx);
-                    at(co, ci, phase[0].0 + self.stride[0] * y, phase[1].0 + self.stride[1] * x)
+                    at(co, ci, t, phase[0].0 + self.stride[0] * y, phase[1].0 + self.stride[1] * x)
                 });
-                backward.push(([jy, jx], packed));
-            }
-        }
-        Weights { forward, backward }
+                ([jy, jx], packed)
+            });
+            phases.collect()
+        };
+        Weights { forward, backward: (0..if input_gradient { kt } else { 0 }).map(backward).collect() }
     }
 
     /// Phases of the stride that the kernel touches, each with its axis. A phase that no tap reaches has no gradient.
@@ -155,66 +178,83 @@ impl Conv {
         }
     }
 
-    /// y of `count` padded frames.
-    pub(crate) fn forward(&self, count: usize, padded: &[f32], weights: &Weights, out: &mut [f32]) {
+    /// y of `count` frames, added to what `out` holds or written; `padded` holds the [`Self::reach_in_time`] frames that they see.
+    pub(crate) fn forward(&self, count: usize, padded: &[f32], weights: &Weights, out: &mut [f32], accumulate: bool) {
         let [ho, wo] = self.sizes();
         let depth = self.kernel[1] * self.cin;
         let panels = weights.forward.panels(0);
-        let segments: Vec<Segment> = (0..self.kernel[0]).map(|y| (y * self.padded_row(), y * depth * weights.forward.width())).collect();
+        let frame = self.time.stride * self.padded_frame();
+        let taps = (0..self.time.kernel).flat_map(|t| (0..self.kernel[0]).map(move |y| (t, y))).enumerate();
+        let segments: Vec<Segment> =
+            taps.map(|(i, (t, y))| (t * self.padded_frame() + y * self.padded_row(), i * depth * weights.forward.width())).collect();
         let mut run = |rows, offset, row, c_offset, c_row| {
             let a = Lhs { data: padded, offset, row, step: 1 };
-            product(rows, self.cout, depth, &segments, a, panels, Out { data: out, offset: c_offset, row: c_row }, false);
+            product(rows, self.cout, depth, &segments, a, panels, Out { data: out, offset: c_offset, row: c_row }, accumulate);
         };
         for oy in 0..ho {
             let line = oy * self.stride[0] * self.padded_row();
             if self.by_frames() {
                 for ox in 0..wo {
                     let pixel = line + ox * self.stride[1] * self.cin;
-                    run(count, pixel, self.padded_frame(), (oy * wo + ox) * self.cout, self.out_frame());
+                    run(count, pixel, frame, (oy * wo + ox) * self.cout, self.out_frame());
                 }
             } else {
                 for f in 0..count {
-                    run(
-                        wo,
-                        f * self.padded_frame() + line,
-                        self.stride[1] * self.cin,
-                        f * self.out_frame() + oy * wo * self.cout,
-                        self.cout,
-                    );
+                    run(wo, f * frame + line, self.stride[1] * self.cin, f * self.out_frame() + oy * wo * self.cout, self.cout);
                 }
             }
         }
     }
 
-    /// Adds to dw, `[kh, kw, cin, cout]`, what `count` frames contribute; `dy` is padded ([`Self::grad_frame`]).
+    /// Adds to dw, `[kt, kh, kw, cin, cout]`, what `count` frames contribute; `padded` as in [`Self::forward`], `dy` is padded
+    /// ([`Self::grad_frame`]).
     pub(crate) fn weight_gradient(&self, count: usize, padded: &[f32], dy: &[f32], dw: &mut [f32]) {
         let [ho, wo] = self.sizes();
         let (line, columns) = (self.kernel[1] * self.cin, self.cout);
         let width = panel(line, columns);
-        let mut run = |depth, segments: &[Segment], a_offset, a_step, b_step| {
-            for y in 0..self.kernel[0] {
-                let a = Lhs { data: padded, offset: a_offset + y * self.padded_row(), row: 1, step: a_step };
-                let out = Out { data: dw, offset: y * line * columns, row: columns };
-                product(line, columns, depth, segments, a, Panels::rows(dy, 0, b_step, width), out, true);
+        let mut run = |depth, segments: &[Segment], a_step, b_step| {
+            for t in 0..self.time.kernel {
+                for y in 0..self.kernel[0] {
+                    let a = Lhs { data: padded, offset: t * self.padded_frame() + y * self.padded_row(), row: 1, step: a_step };
+                    let out = Out { data: dw, offset: (t * self.kernel[0] + y) * line * columns, row: columns };
+                    product(line, columns, depth, segments, a, Panels::rows(dy, 0, b_step, width), out, true);
+                }
             }
         };
+        let frame = self.time.stride * self.padded_frame();
         if self.by_frames() {
             let pixels = (0..ho).flat_map(|oy| (0..wo).map(move |ox| (oy, ox)));
             let segments: Vec<Segment> =
                 pixels.map(|(oy, ox)| (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout)).collect();
-            run(count, &segments, 0, self.padded_frame(), self.grad_frame());
+            run(count, &segments, frame, self.grad_frame());
             return;
         }
         // A strip of rows whose dy stays in the first-level cache while all taps pass over it.
         let strip = (4096 / (wo * width.min(columns))).max(1);
         for f in 0..count {
-            let (frame, grad) = (f * self.padded_frame(), f * self.grad_frame());
+            let grad = f * self.grad_frame();
             for first in (0..ho).step_by(strip) {
                 let rows = first..(first + strip).min(ho);
-                let segments: Vec<Segment> = rows.map(|oy| (frame + self.input_pixel(oy, 0), grad + self.grad_row_start(oy))).collect();
-                run(wo, &segments, 0, self.stride[1] * self.cin, self.cout);
+                let segments: Vec<Segment> = rows.map(|oy| (f * frame + self.input_pixel(oy, 0), grad + self.grad_row_start(oy))).collect();
+                run(wo, &segments, self.stride[1] * self.cin, self.cout);
             }
         }
+    }
+
+    /// The sum of parts `[kt, kh, kw, cin, cout]` in the layout of the weight, `[cout, cin, kt, kh, kw]`.
+    pub(crate) fn sum_weight_gradients(&self, parts: &[Vec<f32>]) -> Vec<f32> {
+        let (cin, cout) = (self.cin, self.cout);
+        let taps = self.taps() / cin;
+        let mut out = vec![0.0; cout * cin * taps];
+        for tap in 0..taps {
+            for ci in 0..cin {
+                for co in 0..cout {
+                    let from = (tap * cin + ci) * cout + co;
+                    out[(co * cin + ci) * taps + tap] = parts.iter().map(|p| p[from]).sum();
+                }
+            }
+        }
+        out
     }
 
     /// Where the window of output pixel (oy, ox) starts in a padded frame.
@@ -222,12 +262,11 @@ impl Conv {
         oy * self.stride[0] * self.padded_row() + ox * self.stride[1] * self.cin
     }
 
-    /// dx of `count` frames (not padded), written or added to; `dy` is padded.
-    pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, dx: &mut [f32], accumulate: bool) {
-        if !accumulate && (self.stride[0] > self.kernel[0] || self.stride[1] > self.kernel[1]) {
-            dx.fill(0.0);
-        }
-        for (phase, ([jy, jx], packed)) in self.phases().zip(&weights.backward) {
+    /// What `count` frames of dy (padded) give to dx (not padded) through the temporal tap `tap`, written or added to: to every
+    /// `time.stride`-th frame from the first on. Pixels that no tap of a picture reaches are left alone.
+    pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, tap: usize, dx: &mut [f32], accumulate: bool) {
+        let dx_frame = self.time.stride * self.in_frame();
+        for (phase, ([jy, jx], packed)) in self.phases().zip(&weights.backward[tap]) {
             let depth = jx * self.cout;
             let segments: Vec<Segment> = (0..*jy).map(|i| (i * self.grad_row(), i * depth * packed.width())).collect();
             // Rows and columns s·q + r of the padded input that lie inside the frame.
@@ -242,13 +281,13 @@ impl Conv {
                 let offset =
                     frame * self.grad_frame() + (q[0] + self.reach(0) - jy) * self.grad_row() + (q[1] + self.reach(1) - jx) * self.cout;
                 let (y, x) = (self.stride[0] * q[0] + phase[0].0 - self.padding[0], self.stride[1] * q[1] + phase[1].0 - self.padding[1]);
-                let out = Out { data: &mut *dx, offset: frame * self.in_frame() + (y * self.width + x) * self.cin, row: c_row };
+                let out = Out { data: &mut *dx, offset: frame * dx_frame + (y * self.width + x) * self.cin, row: c_row };
                 product(rows, self.cin, depth, &segments, Lhs { data: dy, offset, row: a_row, step: 1 }, packed.panels(0), out, accumulate);
             };
             for y in qy {
                 if self.by_frames() {
                     for x in qx.clone() {
-                        run(count, [y, x], 0, self.grad_frame(), self.in_frame());
+                        run(count, [y, x], 0, self.grad_frame(), dx_frame);
                     }
                 } else if !qx.is_empty() {
                     for f in 0..count {
@@ -293,7 +332,7 @@ mod tests {
             (60, 60, 3, 3, [1, 2], [2, 3], [0, 0]),
             (1, 1, 4, 4, [3, 3], [2, 2], [1, 1]),
         ] {
-            let conv = Conv { height, width, cin, cout, kernel, stride, padding };
+            let conv = Conv { height, width, cin, cout, kernel, stride, padding, time: Time::FRAME };
             let [ho, wo] = conv.out().unwrap();
             let n = 3;
             let x = normal(n * conv.in_frame(), "x");
@@ -326,8 +365,8 @@ mod tests {
                 }
             }
             let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-            conv.forward(n, &padded, &weights, &mut y);
-            conv.input_gradient(n, &padded_dy, &weights, &mut dx, false);
+            conv.forward(n, &padded, &weights, &mut y, false);
+            conv.input_gradient(n, &padded_dy, &weights, 0, &mut dx, false);
             conv.weight_gradient(n, &padded, &padded_dy, &mut dw);
             for (name, got, want) in [("y", y, y_want), ("dx", dx, dx_want), ("dw", dw, dw_want)] {
                 let worst = got.iter().zip(&want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);

@@ -8,13 +8,16 @@
 
 mod attention;
 mod conv;
+mod elementary;
+mod lstm;
 mod norm;
 mod random;
 mod simd;
 mod tile;
 
 pub(crate) use attention::{AttentionShape, Heads};
-pub(crate) use conv::{Conv, Weights};
+pub(crate) use conv::{Conv, Time, Weights};
+pub(crate) use lstm::{LstmShape, LstmTrace};
 pub use norm::Tail;
 pub(crate) use norm::{Moments, Tiled, Winners};
 pub(crate) use random::{DropKey, keep_scale};

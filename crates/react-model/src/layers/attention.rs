@@ -1,5 +1,5 @@
 use super::Linear;
-use crate::ops::{Activation, attention, linear, self_attention};
+use crate::ops::{Activation, Mask, attention, attention_to_past, linear, masked_attention, masked_self_attention, self_attention};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -58,10 +58,63 @@ impl MultiHeadAttention {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn attend_to(&self, x: &Tensor, memory: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.attend_to_cached(x, &self.keys_and_values(memory, mode)?, false, mode)
+    }
+
+    /// The last `count` rows of [`Self::attend_to_itself`]'s causal result, and only their work: x `[b, t, c]` → `[b, count, c]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn attend_to_past(&self, x: &Tensor, count: usize, mode: &Mode) -> Result<Tensor> {
+        let last = x.narrow(1, x.dim(1)?.saturating_sub(count), count)?.contiguous()?;
+        self.attend_to_cached(&last, &self.keys_and_values(x, mode)?, true, mode)
+    }
+
+    /// What attention reads of a memory `[b, s, c]`: keys and values, `[b, s, 2·c]`. They can be kept and extended along s.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn keys_and_values(&self, memory: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.project(memory, 1, 2, mode)
+    }
+
+    /// Attention of x `[b, t, c]` to keys and values made before; with `causal`, x stands for the last t of their s frames.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn attend_to_cached(&self, x: &Tensor, kv: &Tensor, causal: bool, mode: &Mode) -> Result<Tensor> {
         let q = self.project(x, 0, 1, mode)?;
-        let kv = self.project(memory, 1, 2, mode)?;
-        let y = attention(&q, &kv, self.heads, self.dropout, mode, &self.site)?;
+        let attend = if causal { attention_to_past } else { attention };
+        self.out.forward(&attend(&q, kv, self.heads, self.dropout, mode, &self.site)?, mode)
+    }
+
+    /// Attention under any mask: of x `[b, t, c]` to itself, or to a memory `[b, s, c]` → `[b, t, c]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes or lengths do not fit.
+    pub fn attend_masked(&self, x: &Tensor, memory: Option<&Tensor>, mask: &Mask, mode: &Mode) -> Result<Tensor> {
+        let y = match memory {
+            None => masked_self_attention(&self.project(x, 0, 3, mode)?, self.heads, mask, self.dropout, mode, &self.site)?,
+            Some(memory) => {
+                let (q, kv) = (self.project(x, 0, 1, mode)?, self.keys_and_values(memory, mode)?);
+                masked_attention(&q, &kv, self.heads, mask, self.dropout, mode, &self.site)?
+            }
+        };
         self.out.forward(&y, mode)
+    }
+
+    /// Queries of x `[b, t, c]`, not scaled.
+    pub(super) fn queries(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.project(x, 0, 1, mode)
+    }
+
+    /// What follows the heads.
+    pub(super) fn project_out(&self, y: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.out.forward(y, mode)
+    }
+
+    pub(super) fn heads(&self) -> usize {
+        self.heads
     }
 
     /// `count` of the three projections, from `first` on.

@@ -44,6 +44,22 @@ impl Linear {
         self.forward_then(x, Activation::None, mode)
     }
 
+    /// What some of the inputs, from `first` on, add to the result, without the bias: `[…, n]` → `[…, out]`.
+    pub(crate) fn forward_inputs(&self, x: &Tensor, first: usize, mode: &Mode) -> Result<Tensor> {
+        let weight = mode.parameter(&self.weight).narrow(1, first, x.dim(candle_core::D::Minus1)?)?.contiguous()?;
+        Ok(linear(x, &weight, &self.bias.zeros_like()?.detach(), Activation::None, mode, &self.site)?)
+    }
+
+    /// How many inputs it has.
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
+    /// The bias, `[out]`.
+    pub(crate) fn bias(&self, mode: &Mode) -> Tensor {
+        mode.parameter(&self.bias)
+    }
+
     pub(crate) fn forward_then(&self, x: &Tensor, activation: Activation, mode: &Mode) -> Result<Tensor> {
         Ok(linear(x, &mode.parameter(&self.weight), &mode.parameter(&self.bias), activation, mode, &self.site)?)
     }

@@ -1,13 +1,18 @@
-//! Transformer layers with PyTorch's semantics: post-norm, ReLU, LayerNorm eps 1e-5.
+//! Transformer layers with PyTorch's semantics: ReLU, LayerNorm eps 1e-5, post-norm or pre-norm.
 //!
 //! ```text
-//! encoder   x ← LN₁(x + drop(SA(x)))                              x ← LN₂(x + drop(FF(x)))
-//! decoder   x ← LN₁(x + drop(SA(x, causal)))   x ← LN₂(x + drop(CA(x, memory)))   x ← LN₃(x + drop(FF(x)))
+//! post-norm   encoder   x ← LN₁(x + drop(SA(x)))                              x ← LN₂(x + drop(FF(x)))
+//!             decoder   x ← LN₁(x + drop(SA(x, causal)))   x ← LN₂(x + drop(CA(x, memory)))   x ← LN₃(x + drop(FF(x)))
+//! pre-norm    encoder   x ← x + drop(SA(LN₁(x)))                              x ← x + drop(FF(LN₂(x)))
+//!             decoder   x ← x + drop(SA(LN₁(x), causal))   x ← x + drop(CA(LN₂(x), memory))   x ← x + drop(FF(LN₃(x)))
 //! FF(x) = W₂·drop(relu(W₁·x + b₁)) + b₂
 //! ```
+//!
+//! Post-norm is Vaswani et al., "Attention Is All You Need", 2017; pre-norm is Xiong et al., "On Layer Normalization in the
+//! Transformer Architecture", 2020.
 
 use super::{LayerNorm, Linear, MultiHeadAttention};
-use crate::ops::{Activation, add_dropped};
+use crate::ops::{Activation, Mask, add_dropped};
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -22,20 +27,33 @@ pub struct TransformerConfig {
     pub feed_forward: usize,
     /// Probability of each of the layer's dropouts.
     pub dropout: f32,
+    /// Where the LayerNorms are.
+    pub order: NormOrder,
+}
+
+/// Where a Transformer layer normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NormOrder {
+    /// After each residual connection: PyTorch's `norm_first=False`.
+    #[default]
+    Post,
+    /// Before each part: PyTorch's `norm_first=True`.
+    Pre,
 }
 
 /// The two linear layers after the attention, with their residual connection and norm.
 #[derive(Clone, Debug)]
-struct FeedForward {
+pub(super) struct FeedForward {
     linear1: Linear,
     linear2: Linear,
-    norm: Residual,
+    around: Residual,
 }
 
-/// `LN(x + dropout(r))`.
+/// A residual connection with its norm: `LN(x + dropout(f(x)))` or `x + dropout(f(LN(x)))`.
 #[derive(Clone, Debug)]
-struct Residual {
+pub(super) struct Residual {
     norm: LayerNorm,
+    order: NormOrder,
     dropout: f32,
     site: String,
 }
@@ -43,11 +61,28 @@ struct Residual {
 impl Residual {
     fn new(config: &TransformerConfig, number: usize, scope: &Scope) -> Result<Self> {
         let norm = LayerNorm::new(config.width, &scope.at(&format!("norm{number}")))?;
-        Ok(Self { norm, dropout: config.dropout, site: scope.path(&format!("dropout{number}")) })
+        Ok(Self { norm, order: config.order, dropout: config.dropout, site: scope.path(&format!("dropout{number}")) })
     }
 
-    fn forward(&self, x: &Tensor, r: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.norm.forward(&add_dropped(x, r, self.dropout, mode, &self.site)?, mode)
+    /// What the part inside sees of x.
+    pub(super) fn before(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        match self.order {
+            NormOrder::Post => Ok(x.clone()),
+            NormOrder::Pre => self.norm.forward(x, mode),
+        }
+    }
+
+    /// The connection around what the part inside gives.
+    pub(super) fn after(&self, x: &Tensor, inside: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let sum = add_dropped(x, inside, self.dropout, mode, &self.site)?;
+        match self.order {
+            NormOrder::Post => self.norm.forward(&sum, mode),
+            NormOrder::Pre => Ok(sum),
+        }
+    }
+
+    fn around(&self, x: &Tensor, mode: &Mode, inside: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        self.after(x, &inside(&self.before(x, mode)?)?, mode)
     }
 }
 
@@ -56,23 +91,26 @@ impl FeedForward {
         Ok(Self {
             linear1: Linear::new(config.width, config.feed_forward, &scope.at("linear1"))?,
             linear2: Linear::new(config.feed_forward, config.width, &scope.at("linear2"))?,
-            norm: Residual::new(config, norm, scope)?,
+            around: Residual::new(config, norm, scope)?,
         })
     }
 
-    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let inside = self.linear1.forward_then(x, Activation::ReluDropout { p: self.norm.dropout }, mode)?;
-        self.norm.forward(x, &self.linear2.forward(&inside, mode)?, mode)
+    pub(super) fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.around.around(x, mode, |x| {
+            let inside = self.linear1.forward_then(x, Activation::ReluDropout { p: self.around.dropout }, mode)?;
+            self.linear2.forward(&inside, mode)
+        })
     }
 }
 
-/// PyTorch's `TransformerEncoderLayer`, post-norm.
+/// PyTorch's `TransformerEncoderLayer`, batch first.
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::{Mode, Params, layers::{EncoderLayer, TransformerConfig}};
+/// use react_model::{Mode, Params, layers::{EncoderLayer, NormOrder, TransformerConfig}};
 /// let params = Params::new(0);
-/// let layer = EncoderLayer::new(&TransformerConfig { width: 2, heads: 1, feed_forward: 4, dropout: 0.0 }, &params.root())?;
+/// let config = TransformerConfig { width: 2, heads: 1, feed_forward: 4, dropout: 0.0, order: NormOrder::Post };
+/// let layer = EncoderLayer::new(&config, &params.root())?;
 /// // With two channels a LayerNorm leaves (±1, ∓1), whatever the weights.
 /// let y = layer.forward(&Tensor::new(&[[[30f32, 1.0], [2.0, 50.0]]], &Cpu)?, &Mode::eval())?.to_vec3::<f32>()?;
 /// assert!((y[0][0][0].abs() - 1.0).abs() < 1e-3 && (y[0][0][0] + y[0][0][1]).abs() < 1e-6);
@@ -80,9 +118,9 @@ impl FeedForward {
 /// ```
 #[derive(Clone, Debug)]
 pub struct EncoderLayer {
-    self_attn: MultiHeadAttention,
-    norm1: Residual,
-    feed_forward: FeedForward,
+    pub(super) self_attn: MultiHeadAttention,
+    pub(super) norm1: Residual,
+    pub(super) feed_forward: FeedForward,
 }
 
 impl EncoderLayer {
@@ -103,8 +141,16 @@ impl EncoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let attended = self.self_attn.attend_to_itself(x, false, mode)?;
-        self.feed_forward.forward(&self.norm1.forward(x, &attended, mode)?, mode)
+        self.forward_masked(x, &Mask::NONE, mode)
+    }
+
+    /// The same under a mask: of padded sequences, say.
+    ///
+    /// # Errors
+    /// Candle's, where shapes or lengths do not fit.
+    pub fn forward_masked(&self, x: &Tensor, mask: &Mask, mode: &Mode) -> Result<Tensor> {
+        let x = self.norm1.around(x, mode, |x| self.self_attn.attend_masked(x, None, mask, mode))?;
+        self.feed_forward.forward(&x, mode)
     }
 
     /// The first `count` rows of [`Self::forward`]'s result, and only their work: x `[b, t, c]` → `[b, count, c]`.
@@ -112,19 +158,21 @@ impl EncoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_first(&self, x: &Tensor, count: usize, mode: &Mode) -> Result<Tensor> {
-        let first = x.narrow(1, 0, count)?.contiguous()?;
-        let attended = self.self_attn.attend_to(&first, x, mode)?;
-        self.feed_forward.forward(&self.norm1.forward(&first, &attended, mode)?, mode)
+        let first = |x: &Tensor| x.narrow(1, 0, count)?.contiguous();
+        let seen = self.norm1.before(x, mode)?;
+        let attended = self.self_attn.attend_to(&first(&seen)?, &seen, mode)?;
+        self.feed_forward.forward(&self.norm1.after(&first(x)?, &attended, mode)?, mode)
     }
 }
 
-/// PyTorch's `TransformerDecoderLayer`, post-norm, causal mask on its self-attention only.
+/// PyTorch's `TransformerDecoderLayer`, batch first, causal mask on its self-attention only.
 ///
 /// ```
 /// use candle_core::{DType, Device::Cpu, Tensor};
-/// use react_model::{Mode, Params, layers::{DecoderLayer, TransformerConfig}};
+/// use react_model::{Mode, Params, layers::{DecoderLayer, NormOrder, TransformerConfig}};
 /// let params = Params::new(0);
-/// let layer = DecoderLayer::new(&TransformerConfig { width: 8, heads: 4, feed_forward: 16, dropout: 0.1 }, &params.root())?;
+/// let config = TransformerConfig { width: 8, heads: 4, feed_forward: 16, dropout: 0.1, order: NormOrder::Pre };
+/// let layer = DecoderLayer::new(&config, &params.root())?;
 /// let x = Tensor::ones((2, 5, 8), DType::F32, &Cpu)?;
 /// let y = layer.forward(&x, &x.narrow(1, 0, 1)?, &Mode::train(1, 0))?;
 /// assert_eq!(y.dims(), [2, 5, 8]);
@@ -163,12 +211,33 @@ impl DecoderLayer {
         self.forward_memory(&self.forward_self(x, mode)?, memory, mode)
     }
 
-    /// The part before the memory: `LN₁(x + drop(SA(x)))`.
+    /// What the frames of a sequence leave to those that come after them: keys and values of x `[b, s, c]` for the
+    /// self-attention, of `memory` `[b, s, c]` for the other.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn cache(&self, x: &Tensor, memory: &Tensor, mode: &Mode) -> Result<DecoderCache> {
+        let own = self.self_attn.keys_and_values(&self.norm1.before(x, mode)?, mode)?;
+        Ok(DecoderCache { own, memory: self.multihead_attn.keys_and_values(memory, mode)? })
+    }
+
+    /// The last rows of [`Self::forward`]'s result, and only their work: x `[b, t, c]` stands for the last t of the s frames in
+    /// the cache, itself among them → `[b, t, c]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn forward_last(&self, x: &Tensor, cache: &DecoderCache, mode: &Mode) -> Result<Tensor> {
+        let x = self.norm1.around(x, mode, |x| self.self_attn.attend_to_cached(x, &cache.own, true, mode))?;
+        let x = self.norm2.around(&x, mode, |x| self.multihead_attn.attend_to_cached(x, &cache.memory, false, mode))?;
+        self.feed_forward.forward(&x, mode)
+    }
+
+    /// The part before the memory: the self-attention.
     ///
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_self(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.norm1.forward(x, &self.self_attn.attend_to_itself(x, true, mode)?, mode)
+        self.norm1.around(x, mode, |x| self.self_attn.attend_to_itself(x, true, mode))
     }
 
     /// The part from the memory on, of what [`Self::forward_self`] gives.
@@ -176,7 +245,40 @@ impl DecoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_memory(&self, x: &Tensor, memory: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let x = self.norm2.forward(x, &self.multihead_attn.attend_to(x, memory, mode)?, mode)?;
+        let x = self.norm2.around(x, mode, |x| self.multihead_attn.attend_to(x, memory, mode))?;
         self.feed_forward.forward(&x, mode)
+    }
+}
+
+/// Keys and values of frames, for the frames after them ([`DecoderLayer::cache`]).
+#[derive(Clone, Debug)]
+pub struct DecoderCache {
+    /// Of the self-attention, `[b, s, 2·c]`.
+    own: Tensor,
+    /// Of the attention to the memory, `[b, s, 2·c]`.
+    memory: Tensor,
+}
+
+impl DecoderCache {
+    /// These frames, and then more.
+    ///
+    /// # Errors
+    /// Candle's, where batches or widths differ.
+    pub fn then(&self, more: &Self) -> Result<Self> {
+        let own = Tensor::cat(&[&self.own, &more.own], 1)?;
+        Ok(Self { own, memory: Tensor::cat(&[&self.memory, &more.memory], 1)? })
+    }
+
+    /// The last `frames` of these frames, or all where there are fewer.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn last(&self, frames: usize) -> Result<Self> {
+        let cut = |kv: &Tensor| -> Result<Tensor> {
+            let count = frames.min(kv.dim(1)?);
+            // A copy, so that what is dropped is freed.
+            Ok(kv.narrow(1, kv.dim(1)? - count, count)?.contiguous()?)
+        };
+        Ok(Self { own: cut(&self.own)?, memory: cut(&self.memory)? })
     }
 }

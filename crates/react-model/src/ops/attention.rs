@@ -2,6 +2,7 @@ use super::{floats, gradient, with_floats};
 use crate::kernels::{AttentionShape, Heads};
 use crate::mode::Mode;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
 
 /// Multi-head self-attention on projected rows: qkv `[b, t, 3·c]` (queries, keys, values) → `[b, t, c]`.
 ///
@@ -21,10 +22,60 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 /// # Errors
 /// Candle's, where shapes do not fit.
 pub fn self_attention(qkv: &Tensor, heads: usize, causal: bool, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    masked_self_attention(qkv, heads, &Mask { causal, ..Mask::NONE }, p, mode, site)
+}
+
+/// Which keys a query does not see.
+///
+/// ```
+/// use candle_core::{Device::Cpu, Tensor};
+/// use react_model::{Mode, ops::{Mask, masked_self_attention}};
+/// // Queries 0: each frame gets the mean of the values that it sees. Of three frames the last is padding.
+/// let qkv = Tensor::new(&[[[0f32, 0.0, 2.0], [0.0, 0.0, 4.0], [0.0, 0.0, 9.0]]], &Cpu)?;
+/// let mean = |mask: &Mask| masked_self_attention(&qkv, 1, mask, 0.0, &Mode::eval(), "site")?.flatten_all()?.to_vec1::<f32>();
+/// assert_eq!(mean(&Mask::NONE.with_lengths(&[2]))?, [3.0, 3.0, 3.0]);
+/// assert_eq!(mean(&Mask::CAUSAL.with_lengths(&[2]))?, [2.0, 3.0, 3.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    causal: bool,
+    lengths: Option<Arc<[usize]>>,
+}
+
+impl Mask {
+    /// Every query sees every key.
+    pub const NONE: Self = Self { causal: false, lengths: None };
+    /// No query sees a key that comes after it; of fewer queries than keys, the queries are the last ones.
+    pub const CAUSAL: Self = Self { causal: true, lengths: None };
+
+    /// Hides the padding behind each sequence of a batch, too: sequence i has `lengths[i]` keys, at least 1.
+    #[must_use]
+    pub fn with_lengths(self, lengths: &[usize]) -> Self {
+        Self { lengths: Some(lengths.into()), ..self }
+    }
+
+    fn check(&self, batch: usize, keys: usize, site: &str) -> Result<()> {
+        match &self.lengths {
+            Some(l) if l.len() != batch || l.iter().any(|n| *n == 0 || *n > keys) => {
+                candle_core::bail!("attention {site}: lengths {l:?} are not 1 to {keys} for each of {batch} sequences")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// [`self_attention`] with any mask.
+///
+/// # Errors
+/// Candle's, where shapes or lengths do not fit.
+pub fn masked_self_attention(qkv: &Tensor, heads: usize, mask: &Mask, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
     let (batch, frames, width) = qkv.dims3()?;
     let width = head_width(width, 3, heads)?;
-    let shape = AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, drop: mode.drop_key(p, site) };
-    qkv.contiguous()?.apply_op1(SelfAttention(shape))
+    mask.check(batch, frames, site)?;
+    let Mask { causal, lengths } = mask.clone();
+    let drop = mode.drop_key(p, site);
+    qkv.contiguous()?.apply_op1(SelfAttention(AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, lengths, drop }))
 }
 
 /// Multi-head attention to other rows: q `[b, t, c]`, kv `[b, s, 2·c]` (keys, values) → `[b, t, c]`; no mask.
@@ -32,12 +83,44 @@ pub fn self_attention(qkv: &Tensor, heads: usize, causal: bool, p: f32, mode: &M
 /// # Errors
 /// Candle's, where shapes do not fit.
 pub fn attention(q: &Tensor, kv: &Tensor, heads: usize, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    masked_attention(q, kv, heads, &Mask::NONE, p, mode, site)
+}
+
+/// Causal attention of the last frames of a sequence: q `[b, t, c]` of the last t of the s frames that kv `[b, s, 2·c]` (keys,
+/// values) stands for → `[b, t, c]`; the last t rows of what [`self_attention`] gives for the whole sequence.
+///
+/// ```
+/// use candle_core::{Device::Cpu, Tensor};
+/// use react_model::{Mode, ops::attention_to_past};
+/// let q = Tensor::new(&[[[0f32], [0.0]]], &Cpu)?; // frames 1 and 2 of 3
+/// let kv = Tensor::new(&[[[1f32, 2.0], [5.0, 4.0], [0.0, 9.0]]], &Cpu)?;
+/// let y = attention_to_past(&q, &kv, 1, 0.0, &Mode::eval(), "site")?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [3.0, 5.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Candle's, where shapes do not fit or there are more queries than keys.
+pub fn attention_to_past(q: &Tensor, kv: &Tensor, heads: usize, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    masked_attention(q, kv, heads, &Mask::CAUSAL, p, mode, site)
+}
+
+/// [`attention`] with any mask; lengths are those of the keys.
+///
+/// # Errors
+/// Candle's, where shapes or lengths do not fit.
+pub fn masked_attention(q: &Tensor, kv: &Tensor, heads: usize, mask: &Mask, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
     let ((batch, queries, width), (kv_batch, keys, kv_width)) = (q.dims3()?, kv.dims3()?);
     if batch != kv_batch || kv_width != 2 * width || keys == 0 {
         candle_core::bail!("attention {site}: queries {:?} and keys and values {:?} do not fit", q.dims(), kv.dims());
     }
     let width = head_width(width, 1, heads)?;
-    let shape = AttentionShape { batch, heads, queries, keys, width, causal: false, drop: mode.drop_key(p, site) };
+    mask.check(batch, keys, site)?;
+    let Mask { causal, lengths } = mask.clone();
+    if causal && queries > keys {
+        candle_core::bail!("attention {site}: {queries} queries are not the last of {keys} frames");
+    }
+    let shape = AttentionShape { batch, heads, queries, keys, width, causal, lengths, drop: mode.drop_key(p, site) };
     q.contiguous()?.apply_op2(&kv.contiguous()?, CrossAttention(shape))
 }
 

@@ -1,7 +1,9 @@
+use super::input::Input;
 use super::{floats, gradient, with_floats};
-use crate::kernels::{Conv, Moments, PARTS, Tail, Tiled, Weights, Winners, part};
+use crate::kernels::{Conv, Moments, PARTS, Tail, Tiled, Time, Weights, Winners, part};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Sizes of a [`conv_block`].
@@ -38,20 +40,59 @@ pub struct ConvBlockShape {
 /// # Errors
 /// Candle's, where shapes do not fit or a temporal kernel is not 1.
 pub fn conv_block(x: &Tensor, weight: &Tensor, shape: ConvBlockShape) -> Result<Tensor> {
-    let (n, height, width, cin) = x.dims4()?;
+    let (n, frames) = (x.dim(0)?, shape.frames);
+    if frames == 0 || n == 0 || !n.is_multiple_of(frames) {
+        candle_core::bail!("conv_block: {n} frames are not clips of {frames}");
+    }
+    let views: Vec<Range<usize>> = (0..n / frames).map(|clip| clip * frames..(clip + 1) * frames).collect();
+    conv_block_of_views(x, weight, &views, shape)
+}
+
+/// [`conv_block`] over any runs of consecutive frames: each of `views` is normalised by itself, and the output holds one after the
+/// other, `[Σ len, h', w', o]`. A frame that lies in several views is convolved once. `shape.frames` is not used.
+///
+/// Online, every window sees a longer part of the clip, under other statistics: the views of a clip are then 0..w, 0..2w, …
+///
+/// # Errors
+/// Candle's, where shapes do not fit, a view is empty or reaches beyond the frames, or a residual block's views are not all frames
+/// in their order.
+pub fn conv_block_of_views(x: &Tensor, weight: &Tensor, views: &[Range<usize>], shape: ConvBlockShape) -> Result<Tensor> {
+    let n = x.dim(0)?;
+    let ConvBlockShape { stride, padding, tail, .. } = shape;
+    let conv = conv_of(x, weight, stride, padding)?;
+    if views.is_empty() || views.iter().any(|view| view.is_empty() || view.end > n) {
+        candle_core::bail!("conv_block: views {views:?} of {n} frames");
+    }
+    let in_order = views.iter().try_fold(0, |end, view| (view.start == end).then_some(view.end)) == Some(n);
+    if tail == Tail::ReluAdd && !in_order {
+        candle_core::bail!("conv_block: a residual block takes every frame once");
+    }
+    let out = pooled(&conv, tail)?;
+    let keep = weight.track_op() || x.track_op();
+    let views = Views::new(n, views);
+    x.contiguous()?.apply_op2(&weight.contiguous()?, ConvBlock { conv, views, tail, out, keep, saved: OnceLock::new() })
+}
+
+/// The convolution of frames `[n, h, w, c]` by a weight `[o, c, 1, kh, kw]`.
+pub(super) fn conv_of(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Conv> {
+    let (_, height, width, cin) = x.dims4()?;
     let (cout, weight_cin, kt, kh, kw) = weight.dims5()?;
-    let ConvBlockShape { frames, stride, padding, tail } = shape;
-    if weight_cin != cin || kt != 1 || cin == 0 || cout == 0 {
-        candle_core::bail!("conv_block: weight {:?} does not fit frames {:?} (temporal kernel 1)", weight.dims(), x.dims());
+    if weight_cin != cin || kt != 1 || cin == 0 || cout == 0 || stride == 0 {
+        let dims = weight.dims();
+        candle_core::bail!("conv_block: weight {dims:?} and stride {stride} do not fit frames {:?} (temporal kernel 1)", x.dims());
     }
-    if frames == 0 || n == 0 || !n.is_multiple_of(frames) || stride == 0 {
-        candle_core::bail!("conv_block: {n} frames are not clips of {frames}, or the stride {stride} is 0");
-    }
-    let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [stride; 2], padding: [padding; 2] };
-    let Some(out) = conv.out() else {
+    let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [stride; 2], padding: [padding; 2], time: Time::FRAME };
+    if conv.out().is_none() {
         candle_core::bail!("conv_block: frames of {height}×{width} are smaller than the kernel {kh}×{kw}")
-    };
-    let out = match tail {
+    }
+    Ok(conv)
+}
+
+/// Height and width after the tail.
+pub(super) fn pooled(conv: &Conv, tail: Tail) -> Result<[usize; 2]> {
+    let Conv { height, width, cin, cout, .. } = *conv;
+    let out = conv.out().unwrap_or_default();
+    Ok(match tail {
         Tail::ReluAdd if out != [height, width] || cin != cout => {
             candle_core::bail!("conv_block: input and output of a residual block differ")
         }
@@ -60,15 +101,35 @@ pub fn conv_block(x: &Tensor, weight: &Tensor, shape: ConvBlockShape) -> Result<
         }
         Tail::ReluMaxPool => out.map(|n| (n - 3) / 2 + 1),
         Tail::Relu | Tail::ReluAdd => out,
-    };
-    let keep = weight.track_op() || x.track_op();
-    x.contiguous()?.apply_op2(&weight.contiguous()?, ConvBlock { conv, n, frames, tail, out, keep, saved: OnceLock::new() })
+    })
+}
+
+/// Which frames are normalised together, and where they go.
+struct Views {
+    /// Frames that are convolved.
+    frames: usize,
+    /// Runs of frames, in the order of the output.
+    runs: Vec<Range<usize>>,
+    /// The frame and the run of every frame of the output.
+    outputs: Vec<(usize, usize)>,
+    /// The places of every frame in the output.
+    places: Vec<Vec<usize>>,
+}
+
+impl Views {
+    fn new(frames: usize, runs: &[Range<usize>]) -> Self {
+        let outputs: Vec<_> = runs.iter().enumerate().flat_map(|(i, run)| run.clone().map(move |frame| (frame, i))).collect();
+        let mut places = vec![Vec::new(); frames];
+        for (place, (frame, _)) in outputs.iter().enumerate() {
+            places[*frame].push(place);
+        }
+        Self { frames, runs: runs.to_vec(), outputs, places }
+    }
 }
 
 struct ConvBlock {
     conv: Conv,
-    n: usize,
-    frames: usize,
+    views: Views,
     tail: Tail,
     /// Height and width after the tail.
     out: [usize; 2],
@@ -83,31 +144,6 @@ struct Saved {
     y: Vec<f32>,
     /// Mean and 1/σ per clip and channel.
     stats: Vec<Vec<[f32; 2]>>,
-}
-
-/// Frames as they come.
-#[derive(Clone, Copy)]
-enum Input<'a> {
-    Bytes(&'a [u8]),
-    Floats(&'a [f32]),
-}
-
-impl Input<'_> {
-    /// Copies frame `i` into a padded one.
-    fn pad(&self, conv: &Conv, i: usize, padded: &mut [f32]) {
-        let range = i * conv.in_frame()..(i + 1) * conv.in_frame();
-        match self {
-            Self::Bytes(x) => conv.pad_bytes(&x[range], padded),
-            Self::Floats(x) => conv.pad(&x[range], padded),
-        }
-    }
-
-    fn floats(&self, range: std::ops::Range<usize>) -> &[f32] {
-        match self {
-            Self::Floats(x) => &x[range],
-            Self::Bytes(_) => &[],
-        }
-    }
 }
 
 impl ConvBlock {
@@ -126,35 +162,15 @@ impl ConvBlock {
 
     fn forward(&self, x: Input, weight: &[f32]) -> Vec<f32> {
         let conv = &self.conv;
-        let weights = conv.pack(weight, false);
-        let mut y = vec![0.0; self.n * conv.out_frame()];
-        let group = conv.group();
-        let moments: Vec<Vec<Moments>> = y
-            .par_chunks_mut(group * conv.out_frame())
-            .enumerate()
-            .map_init(
-                || vec![0.0; group * conv.padded_frame()],
-                |padded, (g, y)| {
-                    let count = y.len() / conv.out_frame();
-                    for i in 0..count {
-                        x.pad(conv, g * group + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
-                    }
-                    conv.forward(count, padded, &weights, y);
-                    y.chunks_exact(conv.out_frame()).map(|frame| Moments::of(frame, conv.cout)).collect()
-                },
-            )
-            .collect();
-        let moments: Vec<Moments> = moments.into_iter().flatten().collect();
-        let stats: Vec<Vec<[f32; 2]>> = moments.chunks(self.frames).map(merge).collect();
+        let (y, moments) = convolve(conv, self.views.frames, x, weight);
+        let stats: Vec<Vec<[f32; 2]>> = self.views.runs.iter().map(|run| merge(&moments[run.clone()])).collect();
         let tiled: Vec<Tiled> = stats.iter().map(|s| Tiled::new(s)).collect();
-        let mut out = vec![0.0; self.n * self.out_frame()];
-        out.par_chunks_mut(self.out_frame()).zip(y.par_chunks(conv.out_frame())).enumerate().for_each_init(
-            Vec::new,
-            |scratch, (i, (out, y))| {
-                let x = if self.tail == Tail::ReluAdd { x.floats(i * conv.in_frame()..(i + 1) * conv.in_frame()) } else { &[] };
-                tiled[i / self.frames].forward(self.tail, y, self.conv_width(), x, out, scratch);
-            },
-        );
+        let mut out = vec![0.0; self.views.outputs.len() * self.out_frame()];
+        out.par_chunks_mut(self.out_frame()).zip(&self.views.outputs).for_each_init(Vec::new, |scratch, (out, (frame, run))| {
+            let x = if self.tail == Tail::ReluAdd { x.floats(frame * conv.in_frame()..(frame + 1) * conv.in_frame()) } else { &[] };
+            let y = &y[frame * conv.out_frame()..][..conv.out_frame()];
+            tiled[*run].forward(self.tail, y, self.conv_width(), x, out, scratch);
+        });
         if self.keep {
             // A block runs forward once; a second time would compute the same.
             let _ = self.saved.set(Saved { y, stats });
@@ -171,23 +187,23 @@ impl ConvBlock {
         let mut dx = match (input_gradient, self.tail) {
             (false, _) => Vec::new(),
             (true, Tail::ReluAdd) => grad.to_vec(),
-            (true, _) => vec![0.0; self.n * conv.in_frame()],
+            (true, _) => vec![0.0; self.views.frames * conv.in_frame()],
         };
         let group = conv.group();
-        let groups = self.n.div_ceil(group);
+        let groups = self.views.frames.div_ceil(group);
         let parts = groups.min(PARTS);
         let mut rest = dx.as_mut_slice();
         let mut tasks = Vec::with_capacity(parts);
         for p in 0..parts {
             let g = part(groups, parts, p);
-            let frames = g.start * group..(g.end * group).min(self.n);
+            let frames = g.start * group..(g.end * group).min(self.views.frames);
             let (own, others) = std::mem::take(&mut rest).split_at_mut(if input_gradient { frames.len() * conv.in_frame() } else { 0 });
             rest = others;
             tasks.push((frames, own));
         }
         let part_gradients: Vec<Vec<f32>> =
             tasks.into_par_iter().map(|(frames, dx)| self.part_gradient(x, saved, grad, &tiled, &weights, frames, dx)).collect();
-        Ok((dx, self.sum_weight_gradients(&part_gradients)))
+        Ok((dx, conv.sum_weight_gradients(&part_gradients)))
     }
 
     /// dx of some frames into `dx`; returns their dw `[kh, kw, cin, cout]`.
@@ -199,7 +215,7 @@ impl ConvBlock {
         grad: &[f32],
         tiled: &[Tiled],
         weights: &Weights,
-        frames: std::ops::Range<usize>,
+        frames: Range<usize>,
         dx: &mut [f32],
     ) -> Vec<f32> {
         let conv = &self.conv;
@@ -208,20 +224,34 @@ impl ConvBlock {
         let mut padded = vec![0.0; group * conv.padded_frame()];
         let mut dy = vec![0.0; group * conv.grad_frame()];
         let mut winners = Winners::default();
+        let mut other = Vec::new();
         for first in frames.clone().step_by(group) {
             let count = group.min(frames.end - first);
             for i in 0..count {
                 x.pad(conv, first + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
                 let y = &saved.y[(first + i) * conv.out_frame()..][..conv.out_frame()];
-                let grad = &grad[(first + i) * self.out_frame()..][..self.out_frame()];
                 let dy = &mut dy[i * conv.grad_frame()..][..conv.grad_frame()];
-                let stats = &tiled[(first + i) / self.frames];
-                stats.gradient(self.tail, y, self.conv_width(), grad, dy, |oy| conv.grad_row_start(oy), &mut winners);
+                let mut of_place = |place: usize, dy: &mut [f32]| {
+                    let grad = &grad[place * self.out_frame()..][..self.out_frame()];
+                    let stats = &tiled[self.views.outputs[place].1];
+                    stats.gradient(self.tail, y, self.conv_width(), grad, dy, |oy| conv.grad_row_start(oy), &mut winners);
+                };
+                match self.views.places[first + i].split_first() {
+                    None => dy.fill(0.0),
+                    Some((place, others)) => {
+                        of_place(*place, dy);
+                        for place in others {
+                            other.resize(conv.grad_frame(), 0.0);
+                            of_place(*place, &mut other);
+                            dy.iter_mut().zip(&other).for_each(|(sum, x)| *sum += x);
+                        }
+                    }
+                }
             }
             conv.weight_gradient(count, &padded, &dy, &mut dw);
             if !dx.is_empty() {
                 let dx = &mut dx[(first - frames.start) * conv.in_frame()..][..count * conv.in_frame()];
-                conv.input_gradient(count, &dy, weights, dx, self.tail == Tail::ReluAdd);
+                conv.input_gradient(count, &dy, weights, 0, dx, self.tail == Tail::ReluAdd);
             }
         }
         dw
@@ -230,58 +260,51 @@ impl ConvBlock {
     /// Each clip's statistics with the two means that the gradient of the normalisation needs.
     fn gradient_statistics(&self, saved: &Saved, res: &[f32], grad: &[f32]) -> Vec<Tiled> {
         let (channels, conv_frame, out_frame) = (self.channels(), self.conv.out_frame(), self.out_frame());
-        let count = (self.frames * conv_frame / channels) as f64;
         let plain: Vec<Tiled> = saved.stats.iter().map(|s| Tiled::new(s)).collect();
-        let frame_sums: Vec<Vec<f64>> = (0..self.n)
-            .into_par_iter()
-            .map(|i| {
+        let places = self.views.outputs.par_iter().enumerate();
+        let frame_sums: Vec<Vec<f64>> = places
+            .map(|(place, (frame, run))| {
                 let mut sums = vec![0.0; 2 * channels];
-                let out = i * out_frame..(i + 1) * out_frame;
-                plain[i / self.frames].gradient_sums(
-                    self.tail,
-                    &saved.y[i * conv_frame..][..conv_frame],
-                    &res[out.clone()],
-                    &grad[out],
-                    &mut sums,
-                );
+                let out = place * out_frame..(place + 1) * out_frame;
+                let y = &saved.y[frame * conv_frame..][..conv_frame];
+                plain[*run].gradient_sums(self.tail, y, &res[out.clone()], &grad[out], &mut sums);
                 sums
             })
             .collect();
-        let clips = frame_sums.chunks(self.frames).zip(&saved.stats);
-        clips
-            .map(|(frames, stats)| {
-                let mut sums = vec![0.0; 2 * channels];
-                for frame in frames {
-                    sums.iter_mut().zip(frame).for_each(|(s, f)| *s += f);
-                }
-                Tiled::with_gradient(stats, &sums, count)
-            })
-            .collect()
-    }
-
-    /// The parts' sum in the layout of the weight, `[o, c, 1, kh, kw]`.
-    fn sum_weight_gradients(&self, parts: &[Vec<f32>]) -> Vec<f32> {
-        let Conv { cin, cout, kernel: [kh, kw], .. } = self.conv;
-        let mut out = vec![0.0; cout * cin * kh * kw];
-        for tap in 0..kh * kw {
-            for ci in 0..cin {
-                for co in 0..cout {
-                    let from = (tap * cin + ci) * cout + co;
-                    out[(co * cin + ci) * kh * kw + tap] = parts.iter().map(|p| p[from]).sum();
-                }
+        let mut frame_sums = frame_sums.iter();
+        let runs = self.views.runs.iter().zip(&saved.stats);
+        runs.map(|(run, stats)| {
+            let mut sums = vec![0.0; 2 * channels];
+            for frame in frame_sums.by_ref().take(run.len()) {
+                sums.iter_mut().zip(frame).for_each(|(s, f)| *s += f);
             }
-        }
-        out
+            Tiled::with_gradient(stats, &sums, (run.len() * conv_frame / channels) as f64)
+        })
+        .collect()
     }
+}
 
-    fn with_input<T>(x: &Tensor, f: impl FnOnce(Input) -> Result<T>) -> Result<T> {
-        let x = x.contiguous()?;
-        let (storage, layout) = x.storage_and_layout();
-        match &*storage {
-            candle_core::Storage::Cpu(storage) => f(input(storage, layout)?),
-            _ => candle_core::bail!("conv_block: no implementation on this device"),
-        }
-    }
+/// The convolution of n frames, and the moments of each.
+pub(super) fn convolve(conv: &Conv, n: usize, x: Input, weight: &[f32]) -> (Vec<f32>, Vec<Moments>) {
+    let weights = conv.pack(weight, false);
+    let mut y = vec![0.0; n * conv.out_frame()];
+    let group = conv.group();
+    let moments: Vec<Vec<Moments>> = y
+        .par_chunks_mut(group * conv.out_frame())
+        .enumerate()
+        .map_init(
+            || vec![0.0; group * conv.padded_frame()],
+            |padded, (g, y)| {
+                let count = y.len() / conv.out_frame();
+                for i in 0..count {
+                    x.pad(conv, g * group + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
+                }
+                conv.forward(count, padded, &weights, y, false);
+                y.chunks_exact(conv.out_frame()).map(|frame| Moments::of(frame, conv.cout)).collect()
+            },
+        )
+        .collect();
+    (y, moments.into_iter().flatten().collect())
 }
 
 /// All frames' moments of a clip as mean and 1/σ.
@@ -292,34 +315,23 @@ fn merge(frames: &[Moments]) -> Vec<[f32; 2]> {
     all.finish()
 }
 
-fn input<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Input<'a>> {
-    let name = "conv_block";
-    match storage {
-        CpuStorage::U8(bytes) => {
-            let (start, end) = layout.contiguous_offsets().ok_or_else(|| candle_core::Error::RequiresContiguous { op: name }.bt())?;
-            Ok(Input::Bytes(&bytes[start..end]))
-        }
-        _ => Ok(Input::Floats(floats(storage, layout, name)?)),
-    }
-}
-
 impl CustomOp2 for ConvBlock {
     fn name(&self) -> &'static str {
         "conv_block"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = input(x, lx)?;
+        let x = Input::of(x, lx, "conv_block")?;
         if matches!(x, Input::Bytes(_)) && self.tail == Tail::ReluAdd {
             candle_core::bail!("conv_block: bytes cannot be added to the output");
         }
         let out = self.forward(x, floats(w, lw, "conv_block")?);
-        Ok((CpuStorage::F32(out), (self.n, self.out[0], self.out[1], self.channels()).into()))
+        Ok((CpuStorage::F32(out), (self.views.outputs.len(), self.out[0], self.out[1], self.channels()).into()))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let input_gradient = x.track_op() && x.dtype() != DType::U8;
-        let (dx, dw) = Self::with_input(x, |input| {
+        let (dx, dw) = Input::with(x, "conv_block", |input| {
             with_floats(w, "conv_block", |w| {
                 with_floats(res, "conv_block", |res| {
                     with_floats(grad, "conv_block", |grad| self.backward(input, w, res, grad, input_gradient))

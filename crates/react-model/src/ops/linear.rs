@@ -151,7 +151,7 @@ impl CustomOp3 for Linear {
 }
 
 /// Σ over rows, in f32 within a part and f64 across.
-fn column_sums(x: &[f32], columns: usize) -> Vec<f32> {
+pub(super) fn column_sums(x: &[f32], columns: usize) -> Vec<f32> {
     let rows = x.len() / columns;
     let parts: Vec<Vec<f32>> = (0..PARTS)
         .map(|p| {

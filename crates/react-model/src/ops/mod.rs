@@ -2,17 +2,26 @@
 //! they compute does not depend on the number of threads: every reduction is cut in parts of a fixed size and order.
 
 mod attention;
+mod conv3d;
 mod conv_block;
+mod convolved;
 mod dropout;
+mod input;
 mod layer_norm;
 mod linear;
+mod lstm;
+mod max_pool3d;
 
 pub use crate::kernels::{Isa, Tail, isa};
-pub use attention::{attention, self_attention};
-pub use conv_block::{ConvBlockShape, conv_block};
+pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
+pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
+pub use conv3d::{Conv3dShape, conv3d};
+pub(crate) use convolved::Convolved;
 pub use dropout::{add_dropped, dropout};
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
+pub use lstm::lstm;
+pub use max_pool3d::{MaxPool3dShape, max_pool3d};
 
 use candle_core::{CpuStorage, Layout, Result, Tensor};
 

@@ -6,7 +6,7 @@
 //! coeffs = Linear d→58 (r)                       emotion = Linear d→25 (Linear (d+58)→d (cat(coeffs, r)))
 //! ```
 
-use super::{Config, LatentModel, Noise, Reaction};
+use super::{Config, Latent, LatentModel, Noise, OnlineDecoder, Reaction, Task};
 use crate::layers::{DecoderLayer, Linear, positions};
 use crate::ops::dropout;
 use crate::{Mode, Result, Scope};
@@ -16,11 +16,13 @@ use react_contracts::{ATTRIBUTES, COEFFS, Coeffs3dmm, Emotion};
 /// From the behaviour to the reaction.
 #[derive(Clone, Debug)]
 pub struct ReactionDecoder {
-    vae_model: LatentModel,
+    pub(super) vae_model: LatentModel,
     decoder_1: DecoderLayer,
     decoder_2: DecoderLayer,
     coeffs_map: Linear,
     emotion_map: [Linear; 2],
+    /// What only the online model has.
+    pub(super) online: Option<OnlineDecoder>,
     dropout: f32,
     site: String,
 }
@@ -36,30 +38,38 @@ impl ReactionDecoder {
             decoder_2: decoder("listener_reaction_decoder_2")?,
             coeffs_map: Linear::new(d, COEFFS, &scope.at("listener_reaction_3dmm_map_layer"))?,
             emotion_map: [Linear::new(d + COEFFS, d, &emotion.at("0"))?, Linear::new(d, ATTRIBUTES, &emotion.at("1"))?],
+            online: match config.task {
+                Task::Offline => None,
+                Task::Online => Some(OnlineDecoder::new(config, scope)?),
+            },
             dropout: config.dropout,
             site: scope.path("PE"),
         })
     }
 
     pub(super) fn forward(&self, behaviour_btd: &Tensor, noise: &Noise, mode: &Mode) -> Result<Reaction> {
-        let (b, t, d) = behaviour_btd.dims3()?;
+        let (b, t, _) = behaviour_btd.dims3()?;
         let latent = self.vae_model.forward(behaviour_btd, mode)?;
-        let sample_nd = match noise.window(0, b, d, behaviour_btd.device())? {
-            None => latent.mu.clone(),
-            Some(eps_bkd) => {
-                let spread = latent.std.unsqueeze(1)?.broadcast_mul(&eps_bkd)?;
-                latent.mu.unsqueeze(1)?.broadcast_add(&spread)?.flatten(0, 1)?
-            }
-        };
+        let sample_nd = sample(&latent, noise, 0, b)?;
         let reaction_ntd = self.decode(&sample_nd, t, mode)?;
-        let coeffs = self.coeffs_map.forward(&reaction_ntd, mode)?;
-        let both = Tensor::cat(&[&coeffs, &reaction_ntd], 2)?;
-        let emotion = self.emotion_map[1].forward(&self.emotion_map[0].forward(&both, mode)?, mode)?;
+        let coeffs = self.coeffs(&reaction_ntd, mode)?;
+        let emotion = self.emotion(&coeffs, &reaction_ntd, mode)?;
         Ok(Reaction { emotion: Emotion::new(emotion)?, coeffs: Coeffs3dmm::new(coeffs)?, latents: vec![latent] })
     }
 
+    /// The first head: `[n, t, d]` → `[n, t, 58]`.
+    pub(super) fn coeffs(&self, features_ntd: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.coeffs_map.forward(features_ntd, mode)
+    }
+
+    /// The second head: coefficients `[n, t, 58]` and reaction `[n, t, d]` → `[n, t, 25]`.
+    pub(super) fn emotion(&self, coeffs: &Tensor, reaction_ntd: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let both = Tensor::cat(&[coeffs, reaction_ntd], 2)?;
+        self.emotion_map[1].forward(&self.emotion_map[0].forward(&both, mode)?, mode)
+    }
+
     /// samples `[n, d]` → `[n, t, d]`.
-    fn decode(&self, sample_nd: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
+    pub(super) fn decode(&self, sample_nd: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
         let (n, d) = sample_nd.dims2()?;
         let memory_n1d = sample_nd.unsqueeze(1)?;
         let queries = positions(frames, d, sample_nd.device())?.unsqueeze(0)?;
@@ -73,4 +83,13 @@ impl ReactionDecoder {
         let first = self.decoder_1.forward_memory(&attended_ntd, &memory_n1d, mode)?;
         self.decoder_2.forward(&first, &first, mode)
     }
+}
+
+/// z = mu + eps·std of a window: a distribution for each of `batch` clips, or for each of their samples already → `[n, d]`.
+pub(super) fn sample(latent: &Latent, noise: &Noise, window: usize, batch: usize) -> Result<Tensor> {
+    let (rows, d) = latent.mu.dims2()?;
+    let Some(eps_bkd) = noise.window(window, batch, d, latent.mu.device())? else { return Ok(latent.mu.clone()) };
+    let each = |x: &Tensor| x.reshape((batch, rows / batch, d));
+    let spread = each(&latent.std)?.broadcast_mul(&eps_bkd)?;
+    Ok(each(&latent.mu)?.broadcast_add(&spread)?.flatten(0, 1)?)
 }

@@ -8,7 +8,7 @@
 //! synthesis with transformer VAE", 2021).
 
 use super::Config;
-use crate::layers::{EncoderLayer, Linear};
+use crate::layers::{EncoderLayer, Linear, RunningEncoder};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -24,6 +24,14 @@ pub struct Latent {
 }
 
 impl Latent {
+    /// Of the two tokens' rows, `[b, 2, d]`.
+    fn of_tokens(tokens_b2d: &Tensor) -> Result<Self> {
+        let row = |i: usize| tokens_b2d.narrow(1, i, 1)?.squeeze(1);
+        let (mu, logvar) = (row(0)?, row(1)?);
+        let std = (&logvar * 0.5)?.exp()?;
+        Ok(Self { mu, std, logvar })
+    }
+
     /// Mean over batch and channels of KL(N(mu, std) ‖ N(0, 1)) = (σ² + mu² − 1 − ln σ²)/2: a scalar.
     ///
     /// # Errors
@@ -63,9 +71,33 @@ impl LatentModel {
         let token = |t: &Tensor| mode.parameter(t).reshape((1, 1, d))?.broadcast_as((b, 1, d));
         let sequence = Tensor::cat(&[&token(&self.mu_token)?, &token(&self.logvar_token)?, &self.linear.forward(x_btd, mode)?], 1)?;
         let tokens_b2d = self.encoder.forward_first(&sequence, 2, mode)?;
-        let row = |i: usize| tokens_b2d.narrow(1, i, 1)?.squeeze(1);
-        let (mu, logvar) = (row(0)?, row(1)?);
-        let std = (&logvar * 0.5)?.exp()?;
-        Ok(Latent { mu, std, logvar })
+        Latent::of_tokens(&tokens_b2d)
+    }
+
+    /// The same of `rows` sequences that grow.
+    pub(super) fn running(&self, rows: usize) -> Result<RunningLatent> {
+        let d = self.mu_token.elem_count();
+        let tokens_12d = Tensor::stack(&[&self.mu_token.detach(), &self.logvar_token.detach()], 0)?.unsqueeze(0)?;
+        let encoder = self.encoder.running(&tokens_12d.broadcast_as((rows, 2, d))?.contiguous()?)?;
+        Ok(RunningLatent { linear: self.linear.clone(), encoder })
+    }
+}
+
+/// From a sequence that grows to its latent distribution: the tokens' queries never change, so their attention is a running sum.
+#[derive(Clone, Debug)]
+pub(super) struct RunningLatent {
+    linear: Linear,
+    encoder: RunningEncoder,
+}
+
+impl RunningLatent {
+    /// The distribution if the sequence ended with x `[n, w, d]`.
+    pub(super) fn with(&self, x_nwd: &Tensor) -> Result<Latent> {
+        Latent::of_tokens(&self.encoder.with(&self.linear.forward(x_nwd, &Mode::eval())?)?)
+    }
+
+    /// The sequence goes on with x `[n, w, d]`.
+    pub(super) fn push(&mut self, x_nwd: &Tensor) -> Result<()> {
+        self.encoder.push(&self.linear.forward(x_nwd, &Mode::eval())?)
     }
 }

@@ -16,14 +16,20 @@
 mod decoder;
 mod latent;
 mod noise;
+mod online;
+mod stream;
 mod video;
+mod windows;
 
 pub use decoder::ReactionDecoder;
 pub use latent::{Latent, LatentModel};
 pub use noise::Noise;
+pub use online::OnlineDecoder;
+pub use stream::{Stream, StreamConfig};
 pub use video::{SpeakerBehaviourEncoder, VideoEncoder};
+pub use windows::{Tail, Task, Windows};
 
-use crate::layers::{Linear, TransformerConfig};
+use crate::layers::{Linear, NormOrder, TransformerConfig};
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{ATTRIBUTES, AudioFeatures, COEFFS, Coeffs3dmm, Emotion, Frames, ReactionCoeffs, Reactions};
@@ -40,12 +46,23 @@ pub struct Config {
     pub audio_features: usize,
     /// Probability of every dropout.
     pub dropout: f32,
+    /// Whether the clip is answered as a whole or window by window; the online model has more layers.
+    pub task: Task,
+    /// How online clips are cut.
+    pub windows: Windows,
 }
 
 impl Default for Config {
-    /// The published model.
+    /// The published model, offline.
     fn default() -> Self {
-        Self { width: 128, heads: 4, audio_features: react_contracts::AUDIO_FEATURES, dropout: 0.1 }
+        Self {
+            width: 128,
+            heads: 4,
+            audio_features: react_contracts::AUDIO_FEATURES,
+            dropout: 0.1,
+            task: Task::Offline,
+            windows: Windows::default(),
+        }
     }
 }
 
@@ -54,6 +71,12 @@ impl Config {
     #[must_use]
     pub fn of_width(width: usize) -> Self {
         Self { width, ..Self::default() }
+    }
+
+    /// The published online model at any width.
+    #[must_use]
+    pub fn online(width: usize, windows: Windows) -> Self {
+        Self { width, task: Task::Online, windows, ..Self::default() }
     }
 
     fn check(&self) -> Result<()> {
@@ -67,6 +90,9 @@ impl Config {
         if self.audio_features == 0 || self.audio_features > 4096 {
             return fault("audio_features", format!("must be 1 to 4096, is {}", self.audio_features));
         }
+        if self.windows.frames == 0 {
+            return fault("windows.frames", "must be 1 or more, is 0".to_owned());
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return fault("dropout", format!("must be in [0, 1), is {}", self.dropout));
         }
@@ -74,36 +100,53 @@ impl Config {
     }
 
     fn transformer(&self) -> TransformerConfig {
-        TransformerConfig { width: self.width, heads: self.heads, feed_forward: 2 * self.width, dropout: self.dropout }
+        TransformerConfig {
+            width: self.width,
+            heads: self.heads,
+            feed_forward: 2 * self.width,
+            dropout: self.dropout,
+            order: NormOrder::Post,
+        }
     }
 }
 
-/// What the model knows of the speaker: f32 `[b, t, d]`. One encoding serves every pass and every sample.
+/// What the model knows of the speaker: f32 `[b, t, d]`, online one for each window, of all frames up to its end. One encoding
+/// serves every pass and every sample.
 #[derive(Clone, Debug)]
-pub struct Behaviour(Tensor);
+pub struct Behaviour {
+    windows: Vec<Tensor>,
+    frames: usize,
+}
 
 impl Behaviour {
-    /// Features computed before, f32 `[b, t, d]`.
+    /// Features of a whole clip that were computed before, f32 `[b, t, d]`.
     ///
     /// # Errors
     /// [`ModelError::Config`] where there are not three axes.
     pub fn new(features_btd: Tensor) -> Result<Self> {
-        match features_btd.dims() {
-            [_, _, _] => Ok(Self(features_btd)),
-            found => Err(ModelError::Config { field: "behaviour", what: format!("must be [b, t, d], is {found:?}") }),
+        match *features_btd.dims() {
+            [_, frames, _] => Ok(Self { windows: vec![features_btd], frames }),
+            ref found => Err(ModelError::Config { field: "behaviour", what: format!("must be [b, t, d], is {found:?}") }),
         }
     }
 
-    /// The features, `[b, t, d]`.
+    /// The features of the last window: of all frames, `[b, t, d]`.
     #[must_use]
     pub fn tensor(&self) -> &Tensor {
-        &self.0
+        // There is always a window.
+        &self.windows[self.windows.len() - 1]
+    }
+
+    /// The features of each window, `[b, e, d]`; offline one.
+    #[must_use]
+    pub fn windows(&self) -> &[Tensor] {
+        &self.windows
     }
 
     /// The same without the graph behind it: for a pass that needs no gradient.
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self(self.0.detach())
+        Self { windows: self.windows.iter().map(Tensor::detach).collect(), frames: self.frames }
     }
 }
 
@@ -114,7 +157,7 @@ pub struct Reaction {
     pub emotion: Emotion<Tensor>,
     /// 3DMM coefficients minus the mean face, `[b·k, t, 58]`.
     pub coeffs: Coeffs3dmm<Tensor>,
-    /// The latent distribution of each window (offline: one), `[b, d]` each.
+    /// The latent distribution of each window, `[b, d]`; online, from the second window on, each sample has its own, `[b·k, d]`.
     pub latents: Vec<Latent>,
 }
 
@@ -134,7 +177,7 @@ impl Reaction {
     }
 }
 
-/// The offline model: it sees the whole clip before it answers.
+/// The model: offline it sees the whole clip before it answers, online ([`Config::online`]) the frames up to the end of each window.
 ///
 /// ```
 /// use candle_core::{DType, Device::Cpu, Tensor};
@@ -145,7 +188,7 @@ impl Reaction {
 /// let frames = Frames::new(Tensor::zeros((1, 3, 32, 32, 3), DType::U8, &Cpu)?)?;
 /// let audio = AudioFeatures::new(Tensor::zeros((1, 3, 78), DType::F32, &Cpu)?)?;
 /// let behaviour = model.encode(&frames, &audio, &Mode::eval())?;
-/// let ten = Noise::samples(1, &[42], 10, 16, 1.0)?; // seed 1, clip number 42, ten samples
+/// let ten = Noise::samples(1, &[42], 10, 1.0); // seed 1, clip number 42, ten samples
 /// let (emotion, coeffs) = model.react(&behaviour, &ten, &Mode::eval())?.samples(10)?;
 /// assert_eq!((emotion.get().dims(), coeffs.get().dims()), (&[1, 10, 3, 25][..], &[1, 10, 3, 58][..]));
 /// # Ok::<(), react_model::ModelError>(())
@@ -153,6 +196,7 @@ impl Reaction {
 #[derive(Clone, Debug)]
 pub struct TransVae {
     config: Config,
+    fusion: Linear,
     speaker_behaviour_encoder: SpeakerBehaviourEncoder,
     reaction_decoder: ReactionDecoder,
 }
@@ -164,9 +208,9 @@ impl TransVae {
     /// [`ModelError::Config`], [`ModelError::Duplicate`].
     pub fn new(config: Config, scope: &Scope) -> Result<Self> {
         config.check()?;
-        Linear::new(config.width + COEFFS + ATTRIBUTES, config.width, &scope.at("fusion"))?;
         Ok(Self {
             config,
+            fusion: Linear::new(config.width + COEFFS + ATTRIBUTES, config.width, &scope.at("fusion"))?,
             speaker_behaviour_encoder: SpeakerBehaviourEncoder::new(&config, &scope.at("speaker_behaviour_encoder"))?,
             reaction_decoder: ReactionDecoder::new(&config, &scope.at("reaction_decoder"))?,
         })
@@ -184,25 +228,43 @@ impl TransVae {
         &self.speaker_behaviour_encoder
     }
 
-    /// frames u8 `[b, t, h, w, 3]`, audio `[b, t, 78]` → behaviour `[b, t, d]`.
+    /// The same weights with the clip cut otherwise.
     ///
     /// # Errors
-    /// Where batch, frames or features do not agree, or the frames are smaller than 5×5 pixels.
-    pub fn encode(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>, mode: &Mode) -> Result<Behaviour> {
-        self.speaker_behaviour_encoder.forward(frames, audio, mode).map(Behaviour)
+    /// [`ModelError::Config`] where a window has no frames.
+    pub fn with_windows(&self, windows: Windows) -> Result<Self> {
+        let config = Config { windows, ..self.config };
+        config.check()?;
+        Ok(Self { config, ..self.clone() })
     }
 
-    /// behaviour `[b, t, d]`, and a draw for each of b·k samples → reactions of t frames.
+    /// frames u8 `[b, t, h, w, 3]`, audio `[b, t, 78]` → behaviour `[b, t, d]`, online that of every window.
+    ///
+    /// # Errors
+    /// Where batch, frames or features do not agree, the frames are smaller than 5×5 pixels, or the clip holds no window.
+    pub fn encode(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>, mode: &Mode) -> Result<Behaviour> {
+        let ends = match self.config.task {
+            Task::Offline => vec![frames.frames()],
+            Task::Online => self.config.windows.ends(frames.frames())?,
+        };
+        let windows = self.speaker_behaviour_encoder.forward(frames, audio, &ends, mode)?;
+        Ok(Behaviour { windows, frames: frames.frames() })
+    }
+
+    /// What the model knows of the speaker, and a draw for each of b·k samples → reactions of t frames.
     ///
     /// # Errors
     /// Where the draws do not fit the batch.
     pub fn react(&self, behaviour: &Behaviour, noise: &Noise, mode: &Mode) -> Result<Reaction> {
-        if behaviour.0.dim(2)? != self.config.width {
+        if behaviour.tensor().dim(2)? != self.config.width {
             return Err(ModelError::Config {
                 field: "behaviour",
-                what: format!("must be [b, t, {}], is {:?}", self.config.width, behaviour.0.dims()),
+                what: format!("must be [b, t, {}], is {:?}", self.config.width, behaviour.tensor().dims()),
             });
         }
-        self.reaction_decoder.forward(&behaviour.0, noise, mode)
+        match self.config.task {
+            Task::Offline => self.reaction_decoder.forward(behaviour.tensor(), noise, mode),
+            Task::Online => self.reaction_decoder.forward_online(&behaviour.windows, behaviour.frames, &self.fusion, noise, mode),
+        }
     }
 }

@@ -7,14 +7,19 @@
 //! behaviour = Linear 2d→d (cat(video, Linear 78→d (audio)))
 //! ```
 //!
+//! Online, window i is told by the frames up to its end e_i, normalised anew for every window: conv 1 comes before any norm, so
+//! its output is computed once for all windows.
+//!
 //! The published kernels are 3-D with a temporal size of 1, `[o, c, 1, kh, kw]`: frames meet in the norms only.
 
 use super::Config;
+use crate::kernels::Moments;
 use crate::layers::Linear;
-use crate::ops::{ConvBlockShape, Tail, conv_block};
+use crate::ops::{ConvBlockShape, Convolved, Tail, conv_block, conv_block_of_views};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{AudioFeatures, ContractError, Frames};
+use std::ops::Range;
 
 /// One convolution with what follows it.
 #[derive(Clone, Debug)]
@@ -29,6 +34,15 @@ impl Block {
     fn forward(&self, x_nhwc: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
         let shape = ConvBlockShape { frames, stride: self.stride, padding: self.padding, tail: self.tail };
         Ok(conv_block(x_nhwc, &mode.parameter(&self.weight), shape)?)
+    }
+
+    fn forward_views(&self, x_nhwc: &Tensor, views: &[Range<usize>], mode: &Mode) -> Result<Tensor> {
+        let shape = ConvBlockShape { frames: 0, stride: self.stride, padding: self.padding, tail: self.tail };
+        Ok(conv_block_of_views(x_nhwc, &mode.parameter(&self.weight), views, shape)?)
+    }
+
+    fn convolve(&self, x_nhwc: &Tensor) -> Result<Convolved> {
+        Ok(Convolved::new(x_nhwc, &self.weight.detach(), self.stride, self.padding)?)
     }
 }
 
@@ -71,9 +85,128 @@ impl VideoEncoder {
         for block in &self.blocks {
             x_nhwc = block.forward(&x_nhwc, t, mode)?;
         }
+        self.head(&x_nhwc, b, mode)
+    }
+
+    /// Mean over the picture, and the linear layer: `[b·t, h, w, d]` → `[b, t, d]`.
+    fn head(&self, x_nhwc: &Tensor, b: usize, mode: &Mode) -> Result<Tensor> {
+        let x_nc = x_nhwc.mean((1, 2))?;
+        let (n, width) = x_nc.dims2()?;
+        self.fc.forward(&x_nc.reshape((b, n / b, width))?, mode)
+    }
+
+    /// What the windows that end at `ends` see: `[b, e, d]` each, normalised over the frames up to e.
+    ///
+    /// # Errors
+    /// Candle's, where the frames are too small.
+    pub fn prefixes(&self, frames: &Frames<Tensor>, ends: &[usize], mode: &Mode) -> Result<Vec<Tensor>> {
+        match ends {
+            [end] if *end == frames.frames() => Ok(vec![self.forward(frames, mode)?]),
+            _ if mode.has_gradient() => self.prefixes_at_once(frames, ends, mode),
+            _ => self.prefixes_in_turn(frames, ends, mode),
+        }
+    }
+
+    /// One graph for all windows, so that the backward pass goes through conv 1 once.
+    fn prefixes_at_once(&self, frames: &Frames<Tensor>, ends: &[usize], mode: &Mode) -> Result<Vec<Tensor>> {
+        let (b, t) = (frames.batch(), frames.frames());
+        let Some((first, others)) = self.blocks.split_first() else { return Ok(Vec::new()) };
+        let clips = |end: usize| (0..b).map(move |clip| clip * t..clip * t + end);
+        let views: Vec<Range<usize>> = ends.iter().flat_map(|end| clips(*end)).collect();
+        let x_nhwc = frames.get().reshape((b * t, frames.height(), frames.width(), 3))?;
+        let mut x_nhwc = first.forward_views(&x_nhwc, &views, mode)?;
+        // From here on a frame has as many copies as there are windows that see it.
+        let mut start = 0;
+        let runs: Vec<Range<usize>> = views
+            .iter()
+            .map(|view| {
+                start += view.len();
+                start - view.len()..start
+            })
+            .collect();
+        for block in others {
+            x_nhwc = block.forward_views(&x_nhwc, &runs, mode)?;
+        }
         let x_nc = x_nhwc.mean((1, 2))?;
         let width = x_nc.dim(1)?;
-        self.fc.forward(&x_nc.reshape((b, t, width))?, mode)
+        let mut start = 0;
+        let windows = ends.iter().map(|end| {
+            let x_btd = x_nc.narrow(0, start, b * end)?.reshape((b, *end, width))?;
+            start += b * end;
+            self.fc.forward(&x_btd, mode)
+        });
+        windows.collect()
+    }
+
+    /// One window after the other, so that memory holds one window's arrays.
+    fn prefixes_in_turn(&self, frames: &Frames<Tensor>, ends: &[usize], mode: &Mode) -> Result<Vec<Tensor>> {
+        let Some((first, others)) = self.blocks.split_first() else { return Ok(Vec::new()) };
+        let mut windows = vec![Vec::new(); ends.len()];
+        for clip in 0..frames.batch() {
+            let x_thwc = frames.get().narrow(0, clip, 1)?.squeeze(0)?;
+            let convolved = first.convolve(&x_thwc)?;
+            let mut running = Running::default();
+            for (window, end) in windows.iter_mut().zip(ends) {
+                let moments = running.up_to(&convolved, *end);
+                let mut x_nhwc = convolved.normalise(0..*end, moments, first.tail, &x_thwc)?;
+                for block in others {
+                    x_nhwc = block.forward(&x_nhwc, *end, mode)?;
+                }
+                window.push(self.head(&x_nhwc, 1, mode)?);
+            }
+        }
+        windows.iter().map(|clips| Ok(Tensor::cat(clips, 0)?)).collect()
+    }
+}
+
+/// Moments of a growing run of frames.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    frames: usize,
+    moments: Option<Moments>,
+}
+
+impl Running {
+    fn merge(&mut self, frame: &Moments) {
+        self.frames += 1;
+        match &mut self.moments {
+            None => self.moments = Some(frame.clone()),
+            Some(all) => all.merge(frame),
+        }
+    }
+
+    /// Of the frames before `end`.
+    fn up_to<'a>(&'a mut self, convolved: &'a Convolved, end: usize) -> &'a Moments {
+        for frame in &convolved.moments()[self.frames.min(end)..end] {
+            self.merge(frame);
+        }
+        // `end` is 1 or more: a window has frames.
+        self.moments.as_ref().unwrap_or(&convolved.moments()[0])
+    }
+}
+
+/// The video encoder in a conversation: every frame is convolved once, and normalised by the moments of all frames so far.
+#[derive(Clone, Debug)]
+pub(super) struct VideoStream {
+    encoder: VideoEncoder,
+    running: Vec<Running>,
+}
+
+impl VideoStream {
+    pub(super) fn new(encoder: &VideoEncoder) -> Self {
+        Self { encoder: encoder.clone(), running: vec![Running::default(); encoder.blocks.len()] }
+    }
+
+    /// The next frames u8 `[1, t, h, w, 3]` → `[1, t, d]`.
+    pub(super) fn next(&mut self, frames: &Frames<Tensor>) -> Result<Tensor> {
+        let mut x_nhwc = frames.get().squeeze(0)?;
+        for (block, running) in self.encoder.blocks.iter().zip(&mut self.running) {
+            let convolved = block.convolve(&x_nhwc)?;
+            convolved.moments().iter().for_each(|frame| running.merge(frame));
+            let moments = running.moments.as_ref().unwrap_or(&convolved.moments()[0]);
+            x_nhwc = convolved.normalise(0..frames.frames(), moments, block.tail, &x_nhwc)?;
+        }
+        self.encoder.head(&x_nhwc, 1, &Mode::eval())
     }
 }
 
@@ -105,7 +238,37 @@ impl SpeakerBehaviourEncoder {
         self.video_encoder.forward(frames, mode)
     }
 
-    pub(super) fn forward(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>, mode: &Mode) -> Result<Tensor> {
+    /// What the windows that end at `ends` know of the speaker: `[b, e, d]` each.
+    pub(super) fn forward(
+        &self,
+        frames: &Frames<Tensor>,
+        audio: &AudioFeatures<Tensor>,
+        ends: &[usize],
+        mode: &Mode,
+    ) -> Result<Vec<Tensor>> {
+        self.check(frames, audio)?;
+        let audio_btd = self.audio_feature_map.forward(audio.get(), mode)?;
+        let videos = self.video_encoder.prefixes(frames, ends, mode)?;
+        videos.iter().map(|video_bed| self.fuse(video_bed, &audio_btd.narrow(1, 0, video_bed.dim(1)?)?, mode)).collect()
+    }
+
+    /// The same of the next frames of a conversation.
+    pub(super) fn forward_stream(&self, video: &mut VideoStream, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<Tensor> {
+        self.check(frames, audio)?;
+        let mode = Mode::eval();
+        let audio_btd = self.audio_feature_map.forward(audio.get(), &mode)?;
+        self.fuse(&video.next(frames)?, &audio_btd, &mode)
+    }
+
+    pub(super) fn stream(&self) -> VideoStream {
+        VideoStream::new(&self.video_encoder)
+    }
+
+    fn fuse(&self, video_btd: &Tensor, audio_btd: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.fusion_layer.forward(&Tensor::cat(&[video_btd, audio_btd], 2)?, mode)
+    }
+
+    fn check(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<()> {
         let fault = |axis, name, want: usize, found| ContractError::axis("speaker_audio", axis, name, want, found);
         if audio.batch() != frames.batch() {
             return Err(fault(0, "batch", frames.batch(), audio.batch()).into());
@@ -116,8 +279,6 @@ impl SpeakerBehaviourEncoder {
         if audio.features() != self.audio_features {
             return Err(fault(2, "features", self.audio_features, audio.features()).into());
         }
-        let video_btd = self.video_feature(frames, mode)?;
-        let audio_btd = self.audio_feature_map.forward(audio.get(), mode)?;
-        self.fusion_layer.forward(&Tensor::cat(&[&video_btd, &audio_btd], 2)?, mode)
+        Ok(())
     }
 }

@@ -1,82 +1,16 @@
-//! Gradients by name, and AdamW with its state in the open.
+//! AdamW with its state in the open.
 //!
 //! ```text
 //! m ← β₁m + (1 − β₁)g      v ← β₂v + (1 − β₂)g²
 //! θ ← θ − lr·λ·θ − lr·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)
 //! ```
 //!
-//! Loshchilov, Hutter, "Decoupled weight decay regularization", 2019; as PyTorch's `AdamW`. Each parameter depends on its own
-//! gradient only, and norms are summed in the order of the names, so that a step is the same on any number of threads.
+//! Loshchilov, Hutter, "Decoupled weight decay regularization", 2019; as PyTorch's `AdamW`.
 
+use super::Gradients;
 use crate::{ModelError, Params, Result};
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Tensor, backprop::GradStore};
+use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Tensor};
 use std::collections::BTreeMap;
-
-/// The gradient of each parameter that has one, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Gradients(BTreeMap<String, Tensor>);
-
-impl Gradients {
-    /// The gradients of one backward pass. A parameter that the loss does not depend on has none.
-    ///
-    /// ```
-    /// use react_model::{Init, Params, optim::Gradients};
-    /// let params = Params::new(0);
-    /// let w = params.root().get("w", &[2], Init::Ones)?;
-    /// let mut gradients = Gradients::collect(&params, &(w * 3.0)?.sum_all()?.backward()?);
-    /// assert!((gradients.norm()? - 18f64.sqrt()).abs() < 1e-6);
-    /// gradients.clip(1.0)?; // to a norm of 1
-    /// assert!((gradients.norm()? - 1.0).abs() < 1e-6);
-    /// # Ok::<(), react_model::ModelError>(())
-    /// ```
-    #[must_use]
-    pub fn collect(params: &Params, store: &GradStore) -> Self {
-        Self(params.all().into_iter().filter_map(|(name, var)| store.get(var.as_tensor()).map(|g| (name, g.detach()))).collect())
-    }
-
-    /// The gradient of a parameter.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.0.get(name)
-    }
-
-    /// All of them, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.0.iter().map(|(name, g)| (name.as_str(), g))
-    }
-
-    /// √Σ g² over all parameters, summed in f64.
-    ///
-    /// # Errors
-    /// [`ModelError::NotFinite`] with the first parameter whose gradient is not finite.
-    pub fn norm(&self) -> Result<f64> {
-        let mut total = 0.0;
-        for (name, gradient) in &self.0 {
-            let values = gradient.flatten_all()?.to_vec1::<f32>()?;
-            let squares: f64 = values.iter().map(|g| f64::from(*g) * f64::from(*g)).sum();
-            if !squares.is_finite() {
-                return Err(ModelError::NotFinite { what: "gradient", name: name.clone() });
-            }
-            total += squares;
-        }
-        Ok(total.sqrt())
-    }
-
-    /// Scales all gradients so that their common norm is at most `max_norm`; returns the norm before (PyTorch's `clip_grad_norm_`).
-    ///
-    /// # Errors
-    /// As [`Self::norm`]; then nothing has been scaled.
-    pub fn clip(&mut self, max_norm: f64) -> Result<f64> {
-        let norm = self.norm()?;
-        let scale = max_norm / (norm + 1e-6);
-        if scale < 1.0 {
-            for gradient in self.0.values_mut() {
-                *gradient = (&*gradient * scale)?;
-            }
-        }
-        Ok(norm)
-    }
-}
 
 /// Settings of [`AdamW`].
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -90,14 +24,17 @@ pub struct AdamWConfig {
     pub beta2: f64,
     /// ε.
     pub epsilon: f64,
-    /// λ, on every parameter.
+    /// λ.
     pub weight_decay: f64,
+    /// Whether λ is for every parameter, as published, or only for matrices and kernels: then biases, the scales of norms and the
+    /// learned tokens, all of them vectors, do not decay.
+    pub decay_biases_and_norms: bool,
 }
 
 impl Default for AdamWConfig {
     /// As published.
     fn default() -> Self {
-        Self { learning_rate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 5e-4 }
+        Self { learning_rate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 5e-4, decay_biases_and_norms: true }
     }
 }
 
@@ -164,9 +101,12 @@ impl AdamW {
         gradients.norm()?;
         self.steps += 1;
         let (config, t) = (self.config, self.steps as f64);
-        let update = Update { config, learning_rate, correction1: 1.0 - config.beta1.powf(t), correction2: 1.0 - config.beta2.powf(t) };
+        let (correction1, correction2) = (1.0 - config.beta1.powf(t), 1.0 - config.beta2.powf(t));
         for (name, var) in params.all() {
             let Some(gradient) = gradients.get(&name) else { continue };
+            let decays = config.decay_biases_and_norms || var.rank() > 1;
+            let decay = if decays { config.weight_decay } else { 0.0 };
+            let update = Update { config, learning_rate, decay, correction1, correction2 };
             let (moments, gradient) = match self.moments.get(&name) {
                 Some(moments) => (moments, gradient.contiguous()?),
                 None => {
@@ -185,19 +125,20 @@ impl AdamW {
 struct Update {
     config: AdamWConfig,
     learning_rate: f64,
+    decay: f64,
     correction1: f64,
     correction2: f64,
 }
 
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let (start, end) = layout.contiguous_offsets().ok_or_else(|| candle_core::Error::RequiresContiguous { op: "adamw" }.bt())?;
+pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+    let (start, end) = layout.contiguous_offsets().ok_or_else(|| candle_core::Error::RequiresContiguous { op: "optimizer" }.bt())?;
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
+pub(super) fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
-        _ => candle_core::bail!("adamw: parameters must be contiguous f32"),
+        _ => candle_core::bail!("optimizer: parameters must be contiguous f32"),
     }
 }
 
@@ -243,7 +184,7 @@ impl InplaceOp3 for Update {
     ) -> candle_core::Result<()> {
         let p = floats_mut(p, lp)?;
         let (first, second) = floats(moments, lm)?.split_at(p.len());
-        let keep = (1.0 - self.learning_rate * self.config.weight_decay) as f32;
+        let keep = (1.0 - self.learning_rate * self.decay) as f32;
         let size = (self.learning_rate / self.correction1) as f32;
         let (inverse_root, epsilon) = ((1.0 / self.correction2.sqrt()) as f32, self.config.epsilon as f32);
         for ((p, m), v) in p.iter_mut().zip(first).zip(second) {
@@ -288,5 +229,19 @@ mod tests {
         let error = AdamW::new(AdamWConfig::default()).step(&params, &gradients, 0.1).unwrap_err();
         assert_eq!(error.to_string(), "gradient of fc.bias is not finite");
         assert_eq!(a.to_vec1::<f32>().unwrap(), [1.0]);
+    }
+
+    #[test]
+    fn vectors_need_not_decay() {
+        for (all, want) in [(true, [0.5, 0.5]), (false, [1.0, 0.5])] {
+            let params = Params::new(0);
+            let bias = params.root().get("bias", &[1], Init::Ones).unwrap();
+            let weight = params.root().get("weight", &[1, 1], Init::Ones).unwrap();
+            let loss = ((&bias * 0.0).unwrap().sum_all().unwrap() + (&weight * 0.0).unwrap().sum_all().unwrap()).unwrap();
+            let config = AdamWConfig { weight_decay: 0.5, decay_biases_and_norms: all, ..AdamWConfig::default() };
+            AdamW::new(config).step(&params, &Gradients::collect(&params, &loss.backward().unwrap()), 1.0).unwrap();
+            let found = [&bias, &weight].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]);
+            assert_eq!(found, want);
+        }
     }
 }

@@ -1,0 +1,159 @@
+//! The listener's side, window by window.
+//!
+//! ```text
+//! window i of w frames, after a past of p = i·w
+//! fused  = Linear (d+58+25)→d (cat(behaviour of the frames so far, past coeffs and zeros, past emotion and zeros))
+//! z      = latent sample of fused                r = decoder₂(decoder₁(positions, z), …)        positions restart in each window
+//! i = 0  coeffs = Linear d→58 (r)
+//! i > 0  all = cat(Linear 58→d (past coeffs), Linear d→d (r))
+//!        h = decoder_3d(all, memory all)[p..]    causal self-attention; the memory is not masked
+//!        coeffs = Linear d→58 (LSTM(h; h₀ = c₀ = last frame of the past))
+//! emotion = Linear (Linear (cat(coeffs, r)))
+//! ```
+//!
+//! What a past frame adds to `fused`, and the keys and values that later windows read of it, never change: they are computed once.
+
+use super::decoder::sample;
+use super::{Config, Noise, Reaction, ReactionDecoder};
+use crate::layers::{DecoderCache, DecoderLayer, Linear, Lstm};
+use crate::{Mode, ModelError, Result, Scope};
+use candle_core::Tensor;
+use react_contracts::{COEFFS, Coeffs3dmm, Emotion};
+
+/// The layers that only the online model has.
+#[derive(Clone, Debug)]
+pub struct OnlineDecoder {
+    linear_3d: Linear,
+    linear_reaction: Linear,
+    decoder_3d: DecoderLayer,
+    lstm: Lstm,
+}
+
+impl OnlineDecoder {
+    pub(super) fn new(config: &Config, scope: &Scope) -> Result<Self> {
+        let d = config.width;
+        let layer = scope.at("listener_reaction_decoder_3d").at("layers").at("0");
+        Ok(Self {
+            linear_3d: Linear::new(COEFFS, d, &scope.at("linear_3d"))?,
+            linear_reaction: Linear::new(d, d, &scope.at("linear_reaction"))?,
+            decoder_3d: DecoderLayer::new(&config.transformer(), &layer)?,
+            lstm: Lstm::new(d, d, &scope.at("lstm"))?,
+        })
+    }
+}
+
+/// The past as the next window reads it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    /// Keys and values of the past frames.
+    cache: Option<DecoderCache>,
+    /// The last past frame, `[n, d]`.
+    last: Option<Tensor>,
+}
+
+impl Past {
+    /// Forgets all but the last frames.
+    pub(super) fn keep(&mut self, frames: usize) -> Result<()> {
+        self.cache = self.cache.take().map(|cache| cache.last(frames)).transpose()?;
+        Ok(())
+    }
+}
+
+/// What a window generates.
+pub(super) struct Generated {
+    pub(super) coeffs: Tensor,
+    pub(super) emotion: Tensor,
+}
+
+impl ReactionDecoder {
+    fn online(&self) -> Result<&OnlineDecoder> {
+        let what = "must be online: this model has no layers for windows".to_owned();
+        self.online.as_ref().ok_or(ModelError::Config { field: "task", what })
+    }
+
+    /// The reactions of all windows. `behaviours` holds what each window knows of the speaker, `[b, e, d]`; frames after the last
+    /// window's end, up to `frames`, are zeros.
+    pub(super) fn forward_online(
+        &self,
+        behaviours: &[Tensor],
+        frames: usize,
+        fusion: &Linear,
+        noise: &Noise,
+        mode: &Mode,
+    ) -> Result<Reaction> {
+        let (mut past, mut fused_past) = (Past::default(), Vec::new());
+        let (mut coeffs, mut emotion, mut latents) = (Vec::new(), Vec::new(), Vec::new());
+        let mut start = 0;
+        for (i, behaviour_bed) in behaviours.iter().enumerate() {
+            let mode = mode.at_window(u32::try_from(i).unwrap_or(u32::MAX));
+            let (b, end, _) = behaviour_bed.dims3()?;
+            let rows = noise.rows(b)?;
+            let base_bed = fusion.forward_inputs(behaviour_bed, 0, &mode)?.broadcast_add(&fusion.bias(&mode))?;
+            let fused = with_past(&base_bed, &fused_past, rows, end - start)?;
+            let latent = self.vae_model.forward(&fused, &mode)?;
+            let mut sample_nd = sample(&latent, noise, i, b)?;
+            if sample_nd.dim(0)? != rows {
+                sample_nd = repeat(&sample_nd, rows / b)?;
+            }
+            let window = self.window(&sample_nd, end - start, &mut past, &mode)?;
+            fused_past.push(fused_part(fusion, &window, &mode)?);
+            coeffs.push(window.coeffs);
+            emotion.push(window.emotion);
+            latents.push(latent);
+            start = end;
+        }
+        let (mut coeffs, mut emotion) = (Tensor::cat(&coeffs, 1)?, Tensor::cat(&emotion, 1)?);
+        if start < frames {
+            (coeffs, emotion) = (coeffs.pad_with_zeros(1, 0, frames - start)?, emotion.pad_with_zeros(1, 0, frames - start)?);
+        }
+        Ok(Reaction { emotion: Emotion::new(emotion)?, coeffs: Coeffs3dmm::new(coeffs)?, latents })
+    }
+
+    /// A window of w frames from its samples `[n, d]`; it becomes the past's end.
+    pub(super) fn window(&self, sample_nd: &Tensor, frames: usize, past: &mut Past, mode: &Mode) -> Result<Generated> {
+        let online = self.online()?;
+        let reaction_nwd = self.decode(sample_nd, frames, mode)?;
+        let features_nwd = match (&past.cache, &past.last) {
+            (Some(cache), Some(last)) => {
+                let now = online.linear_reaction.forward(&reaction_nwd, mode)?;
+                let all = cache.then(&online.decoder_3d.cache(&now, &now, mode)?)?;
+                let attended = online.decoder_3d.forward_last(&now, &all, mode)?;
+                online.lstm.forward(&attended, Some((last, last)), mode)?
+            }
+            _ => reaction_nwd.clone(),
+        };
+        let coeffs = self.coeffs(&features_nwd, mode)?;
+        let emotion = self.emotion(&coeffs, &reaction_nwd, mode)?;
+        let over = online.linear_3d.forward(&coeffs, mode)?;
+        past.last = Some(over.narrow(1, frames - 1, 1)?.squeeze(1)?);
+        let cache = online.decoder_3d.cache(&over, &over, mode)?;
+        past.cache = Some(match past.cache.take() {
+            Some(earlier) => earlier.then(&cache)?,
+            None => cache,
+        });
+        Ok(Generated { coeffs, emotion })
+    }
+}
+
+/// What a window's reaction adds to `fused` once it is past, `[n, w, d]`.
+pub(super) fn fused_part(fusion: &Linear, window: &Generated, mode: &Mode) -> Result<Tensor> {
+    let both = Tensor::cat(&[&window.coeffs, &window.emotion], 2)?;
+    fusion.forward_inputs(&both, fusion.inputs() - both.dim(2)?, mode)
+}
+
+/// `fused` of `rows` samples `[n, e, d]`: the speaker's part `[b, e, d]` and that of the windows before; the current one adds
+/// nothing. Without a past the samples of a clip are alike, and stay one: `[b, e, d]`.
+fn with_past(base_bed: &Tensor, past: &[Tensor], rows: usize, window: usize) -> Result<Tensor> {
+    if past.is_empty() {
+        return Ok(base_bed.clone());
+    }
+    let (b, end, d) = base_bed.dims3()?;
+    let past = Tensor::cat(past, 1)?.pad_with_zeros(1, 0, window)?.reshape((b, rows / b, end, d))?;
+    Ok(base_bed.unsqueeze(1)?.broadcast_add(&past)?.flatten(0, 1)?)
+}
+
+/// `[b, d]` → `[b·k, d]`.
+fn repeat(x_bd: &Tensor, k: usize) -> Result<Tensor> {
+    let (b, d) = x_bd.dims2()?;
+    Ok(x_bd.unsqueeze(1)?.broadcast_as((b, k, d))?.contiguous()?.flatten(0, 1)?)
+}

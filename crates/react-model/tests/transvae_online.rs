@@ -1,0 +1,247 @@
+//! The online Trans-VAE against PyTorch: outputs, gradients, four steps of training, the tail (tests/fixtures/transvae).
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use candle_core::{Device, IndexOp, Tensor};
+use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
+use react_model::loss::{Loss, LossWeights, loss};
+use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::transvae::{Config, Noise, Reaction, Tail, TransVae, Windows};
+use react_model::weights::{self, Tensors};
+use react_model::{Mode, Params};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/transvae")).join(name)
+}
+
+/// ‖a − b‖ / ‖b‖, in f64.
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let (a, b): (Vec<f32>, Vec<f32>) = (a.flatten_all().unwrap().to_vec1().unwrap(), b.flatten_all().unwrap().to_vec1().unwrap());
+    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
+    difference.sqrt() / norm.sqrt()
+}
+
+fn bits(x: &Tensor) -> Vec<u32> {
+    x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+struct Case {
+    io: HashMap<String, Tensor>,
+    params: Params,
+    model: TransVae,
+    frames: Frames<Tensor>,
+    audio: AudioFeatures<Tensor>,
+}
+
+impl Case {
+    fn new(name: &str, tail: Tail) -> Self {
+        let io = candle_core::safetensors::load(fixture(&format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
+        let tensors = Tensors::read(&fixture(&format!("{name}.weights.safetensors"))).unwrap();
+        let params = Params::new(0);
+        let config = Config::online(tensors.transvae_width().unwrap(), Windows { frames: 8, tail });
+        let model = TransVae::new(config, &params.root()).unwrap();
+        weights::load(&tensors, &params).unwrap();
+        let frames = Frames::new(io["speaker_video_u8"].permute((0, 1, 3, 4, 2)).unwrap().contiguous().unwrap()).unwrap();
+        let audio = AudioFeatures::new(io["speaker_audio"].clone()).unwrap();
+        Self { io, params, model, frames, audio }
+    }
+
+    fn noise(&self, name: &str) -> Noise {
+        Noise::Given(self.io[name].clone())
+    }
+
+    fn react(&self, noise: &Noise, mode: &Mode) -> Reaction {
+        self.model.react(&self.model.encode(&self.frames, &self.audio, mode).unwrap(), noise, mode).unwrap()
+    }
+
+    /// The training loss with the vectors' draws and every dropout 0.
+    fn loss(&self) -> Loss {
+        let mode = Mode::train(0, 0).without_dropout();
+        let behaviour = self.model.encode(&self.frames, &self.audio, &mode).unwrap();
+        let first = self.model.react(&behaviour, &self.noise("eps"), &mode).unwrap();
+        let second = self.model.react(&behaviour.detach(), &self.noise("eps_no_grad_pass"), &mode.without_gradient()).unwrap();
+        let emotion = Emotion::new(self.io["listener_emotion"].clone()).unwrap();
+        let coeffs = Coeffs3dmm::new(self.io["listener_3dmm"].clone()).unwrap();
+        loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
+    }
+}
+
+fn check_outputs(case: &Case, mode: &Mode) {
+    let video = case.model.encoder().video_feature(&case.frames, mode).unwrap();
+    let drawn = case.react(&case.noise("eps"), mode);
+    let mean = case.react(&Noise::Mean, mode);
+    let latents = |part: fn(&react_model::transvae::Latent) -> &Tensor| {
+        Tensor::stack(&drawn.latents.iter().map(part).collect::<Vec<_>>(), 0).unwrap()
+    };
+    for (name, found) in [
+        ("video_feature", &video),
+        ("mu", &latents(|latent| &latent.mu)),
+        ("std", &latents(|latent| &latent.std)),
+        ("out_3dmm", drawn.coeffs.get()),
+        ("out_emotion", drawn.emotion.get()),
+        ("out_3dmm_mean", mean.coeffs.get()),
+        ("out_emotion_mean", mean.emotion.get()),
+    ] {
+        let distance = distance(found, &case.io[name]);
+        assert!(distance < 1e-4, "{name}: {distance}");
+    }
+}
+
+#[test]
+fn outputs_are_those_of_the_published_program() {
+    let case = Case::new("transvae_online", Tail::Zeros);
+    check_outputs(&case, &Mode::eval());
+    let behaviour = case.model.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
+    assert!(distance(behaviour.tensor(), &case.io["speaker_behaviour_feature"]) < 1e-4);
+    assert_eq!(behaviour.windows().iter().map(|w| w.dims()[1]).collect::<Vec<_>>(), [8, 16, 24, 32]);
+}
+
+/// Training makes one graph of all windows, evaluation one window after the other.
+#[test]
+fn outputs_with_a_gradient_are_the_same() {
+    check_outputs(&Case::new("transvae_online", Tail::Zeros), &Mode::train(0, 0).without_dropout());
+}
+
+#[test]
+fn a_tail_of_zeros_is_the_published_one() {
+    let case = Case::new("transvae_online_tail", Tail::Zeros);
+    check_outputs(&case, &Mode::eval());
+    let reaction = case.react(&Noise::Mean, &Mode::eval());
+    assert!(bits(&reaction.emotion.get().i((.., 24..)).unwrap()).iter().all(|x| *x == 0));
+}
+
+#[test]
+fn a_generated_tail_is_one_more_window_and_changes_nothing_before_it() {
+    let zeros = Case::new("transvae_online_tail", Tail::Zeros);
+    let case = Case::new("transvae_online_tail", Tail::Generate);
+    let noise = Noise::samples(1, &[0], 1, 1.0);
+    let (before, all) = (zeros.react(&noise, &Mode::eval()), case.react(&noise, &Mode::eval()));
+    assert_eq!((before.latents.len(), all.latents.len()), (3, 4));
+    let first = |x: &Reaction| bits(&x.coeffs.get().i((.., ..24)).unwrap());
+    assert_eq!(first(&before), first(&all));
+    let tail = all.coeffs.get().i((.., 24..)).unwrap();
+    assert!(bits(&tail).iter().all(|x| *x != 0));
+    // A clip shorter than a window is one window.
+    let short = case.model.with_windows(Windows::of(64)).unwrap();
+    let behaviour = short.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
+    assert_eq!(short.react(&behaviour, &noise, &Mode::eval()).unwrap().latents.len(), 1);
+    let none = case.model.with_windows(Windows { frames: 64, tail: Tail::Zeros }).unwrap();
+    let error = none.encode(&case.frames, &case.audio, &Mode::eval()).unwrap_err();
+    assert_eq!(error.to_string(), "window: 30 frames hold no window of 64");
+}
+
+#[test]
+fn gradients_are_those_of_the_published_program() {
+    let case = Case::new("transvae_online", Tail::Generate);
+    let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
+    let want = candle_core::safetensors::load(fixture("transvae_online.grads.safetensors"), &Device::Cpu).unwrap();
+    let mut worst = (0.0, String::new());
+    for (name, _) in case.params.all() {
+        let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+        let want = want.get(&name).unwrap_or_else(|| panic!("{name} has no reference"));
+        let norm = want.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        if norm < 1e-5 {
+            let difference = (found - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-6, "{name}: {difference}");
+        } else {
+            let distance = distance(found, want);
+            assert!(distance < 1e-3, "{name}: {distance}");
+            if distance > worst.0 {
+                worst = (distance, name);
+            }
+        }
+    }
+    println!("worst: {} of {}", worst.0, worst.1);
+}
+
+#[test]
+fn four_steps_of_training_follow_the_published_program() {
+    let case = Case::new("transvae_online", Tail::Generate);
+    let text = std::fs::read_to_string(fixture("transvae_online.trajectory.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
+    for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
+        let loss = case.loss();
+        let found = loss.values().unwrap();
+        for (i, found) in [found.total, found.reconstruction, found.kl, found.diversity].into_iter().enumerate() {
+            let want = want[i].as_f64().unwrap();
+            assert!((f64::from(found) - want).abs() < 1e-3 * want, "step {step}, column {i}: {found}, {want}");
+        }
+        let gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
+        adam.step(&case.params, &gradients, adam.config().learning_rate).unwrap();
+    }
+}
+
+#[test]
+fn ten_samples_at_once_are_ten_samples_one_by_one() {
+    let case = Case::new("transvae_online", Tail::Generate);
+    let mode = Mode::eval();
+    let together = case.react(&Noise::samples(3, &[8, 5], 10, 1.0), &mode).samples(10).unwrap().0;
+    let mut draws = Vec::new();
+    for window in 0..4 {
+        let purpose = if window == 0 { "latent".to_owned() } else { format!("latent, window {window}") };
+        for clip in [8, 5] {
+            let mut eps = vec![0.0f32; 32];
+            react_random::Draws::new(3, &purpose, clip, 4).fill_normal(&mut eps);
+            draws.extend(eps);
+        }
+    }
+    let alone = case.react(&Noise::Given(Tensor::from_vec(draws, (4, 2, 32), &Device::Cpu).unwrap()), &mode);
+    let fourth = together.get().narrow(1, 4, 1).unwrap().squeeze(1).unwrap();
+    assert!(distance(&fourth, alone.emotion.get()) < 1e-5);
+    let cold = case.react(&Noise::samples(3, &[8, 5], 1, 0.0), &mode);
+    assert_eq!(distance(cold.emotion.get(), case.react(&Noise::Mean, &mode).emotion.get()), 0.0);
+}
+
+/// Frames and sounds after a window change nothing in it or before it.
+#[test]
+fn the_future_does_not_change_the_past() {
+    let case = Case::new("transvae_online", Tail::Generate);
+    let noise = Noise::samples(1, &[0, 1], 2, 1.0);
+    let before = case.react(&noise, &Mode::eval());
+    // The last two windows change places.
+    let keep = |x: &Tensor, axis: usize| Tensor::cat(&[0, 8, 24, 16].map(|start| x.narrow(axis, start, 8).unwrap()), axis).unwrap();
+    let frames = Frames::new(keep(case.frames.get(), 1)).unwrap();
+    let audio = AudioFeatures::new(keep(case.audio.get(), 1)).unwrap();
+    let after = case.model.react(&case.model.encode(&frames, &audio, &Mode::eval()).unwrap(), &noise, &Mode::eval()).unwrap();
+    let part = |x: &Reaction, range: std::ops::Range<usize>| {
+        [bits(&x.coeffs.get().i((.., range.clone())).unwrap()), bits(&x.emotion.get().i((.., range)).unwrap())]
+    };
+    assert_eq!(part(&before, 0..16), part(&after, 0..16));
+    assert_ne!(part(&before, 16..32), part(&after, 16..32));
+}
+
+/// A training step with every dropout on.
+fn full_step(threads: usize) -> Vec<Vec<f32>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
+    pool.install(|| {
+        let case = Case::new("transvae_online", Tail::Generate);
+        let mode = Mode::train(11, 5);
+        let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
+        let draw = |pass| Noise::training(11, 5, pass);
+        let first = case.model.react(&behaviour, &draw(0), &mode).unwrap();
+        let second = case.model.react(&behaviour.detach(), &draw(1), &mode.another_pass(1).without_gradient()).unwrap();
+        assert!(distance(first.emotion.get(), second.emotion.get()) > 1e-3, "two passes draw differently");
+        let emotion = Emotion::new(case.io["listener_emotion"].clone()).unwrap();
+        let coeffs = Coeffs3dmm::new(case.io["listener_3dmm"].clone()).unwrap();
+        let loss = loss(&first, &second, &emotion, &coeffs, &LossWeights::default()).unwrap();
+        let mut gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
+        for (name, _) in case.params.all() {
+            let gradient = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+            let values = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(values.iter().all(|g| g.is_finite()), "{name}");
+        }
+        gradients.clip(1.0).unwrap();
+        AdamW::new(AdamWConfig::default()).step(&case.params, &gradients, 1e-3).unwrap();
+        case.params.all().iter().map(|(_, v)| v.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_step_is_the_same_on_any_number_of_threads_and_every_gradient_is_finite() {
+    let one = full_step(1);
+    assert!(one == full_step(2) && one == full_step(3));
+}
