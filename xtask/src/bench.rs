@@ -1,16 +1,22 @@
 //! `cargo xtask bench [NAME]`: the measurements behind docs/performance.md.
 
-use crate::run;
+mod eri;
+mod metrics;
+mod model;
+
 use anyhow::Result;
 
-/// Each benchmark: its name and the example that measures it, in release.
-const BENCHES: [(&str, &str, &str); 2] = [("model", "react-model", "step"), ("metrics", "react-metrics", "bench")];
+/// Each benchmark by its name.
+type Bench = fn(&[String]) -> Result<()>;
+const BENCHES: [(&str, Bench); 3] = [("model", model::run), ("metrics", metrics::run), ("eri", eri::run)];
 
-pub(crate) fn run(names: &[String]) -> Result<()> {
-    for (name, package, example) in BENCHES {
+/// `words` are names of benchmarks, and flags for them; without a name all.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    let (flags, names): (Vec<String>, Vec<String>) = words.iter().cloned().partition(|word| word.starts_with("--"));
+    for (name, bench) in BENCHES {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("== {name}");
-            run::cargo(["run", "--release", "--quiet", "--package", package, "--example", example])?;
+            bench(&flags)?;
         }
     }
     Ok(())

@@ -17,10 +17,10 @@ cargo xtask TASK
 
 For developers:
   ci                 fmt, clippy, tests, doctests, rustdoc, dependency direction, licences
-  bench [NAME]       time a training step (model), the metric suite (metrics), in release
+  bench [NAME]       time a training step (model), the metric suite beside its peer (metrics), in release
 
 For users (the same as `cargo run --release -p react-train -- …`):
-  prepare, synth, train, evaluate, predict, score, baselines, convert, report
+  prepare, synth, train, evaluate, predict, score, baselines, neighbours, convert, report
 ";
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn dispatch(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("ci") => ci::run(),
         Some("bench") => bench::run(&args[1..]),
-        Some("prepare" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "convert" | "report") => {
+        Some("prepare" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "neighbours" | "convert" | "report") => {
             run::cargo(["run", "--release", "--quiet", "--package", "react-train", "--"].into_iter().chain(args.iter().map(String::as_str)))
         }
         None | Some("help" | "--help" | "-h") => {

@@ -45,6 +45,26 @@ pub enum DataError {
         /// What is wrong there.
         why: String,
     },
+    /// One line of a text file, from 1.
+    #[error("{}: line {line}: {why}", file.display())]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
+    },
+    /// A list of frames asks for one that the video has not.
+    #[error("{}: the list of frames asks for frame {frame} (from 0), and it has {frames}", file.display())]
+    FrameList {
+        /// The video.
+        file: PathBuf,
+        /// The frame, from 0.
+        frame: usize,
+        /// Frames of the video.
+        frames: usize,
+    },
     /// An array has another shape than its file must have.
     #[error("{}: wanted an array {want}, found {found:?}", file.display())]
     Shape {

@@ -5,6 +5,7 @@
 //! - [`prepare`]: decodes, resizes, crops and packs a corpus into NumPy files; resumable, the same bytes at any thread count.
 //! - [`Packed`], [`PackedSplit`]: a packed corpus, memory-mapped; whole clips for evaluation.
 //! - [`Loader`], [`Prefetch`]: training batches that follow from (seed, epoch, step) alone.
+//! - [`hume`]: the same of Hume-Reaction: emotional reaction intensities.
 //! - [`split_neighbours`]: which reactions are appropriate for which speaker.
 //!
 //! Units: samples in [−1, 1]; rates in Hz and frames/s; frames u8 RGB `[t, h, w, 3]`; rotations in radians.
@@ -30,6 +31,7 @@ mod clip;
 mod corpus;
 mod error;
 mod features;
+pub mod hume;
 mod loader;
 mod neighbours;
 mod packed;

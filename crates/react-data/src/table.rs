@@ -38,16 +38,31 @@ impl Table {
         Err(DataError::csv(&self.file, format!("wanted {want}, found {found}")))
     }
 
-    /// Calls `cell` with (row, text) of every cell of a column, from top to bottom.
+    /// The header.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.frame.get_column_names().iter().map(|name| name.to_string()).collect()
+    }
+
+    /// Calls `cell` with (row, text) of every cell of a column, from top to bottom; an empty one is an error.
     pub(crate) fn column<E>(&self, column: usize, mut cell: impl FnMut(usize, &str) -> Result<(), E>) -> Result<(), DataError>
+    where
+        E: Into<String>,
+    {
+        self.cells(column, |row, text| match text {
+            Some(text) => cell(row, text).map_err(Into::into),
+            None => Err("it is empty".to_owned()),
+        })
+    }
+
+    /// As [`Self::column`], with `None` for an empty cell.
+    pub(crate) fn cells<E>(&self, column: usize, mut cell: impl FnMut(usize, Option<&str>) -> Result<(), E>) -> Result<(), DataError>
     where
         E: Into<String>,
     {
         let texts = self.frame.columns().get(column).and_then(|column| column.as_materialized_series().str().ok());
         let texts = texts.ok_or_else(|| DataError::csv(&self.file, format!("column {} is missing", column + 1)))?;
         for (row, text) in texts.iter().enumerate() {
-            let text = text.ok_or_else(|| DataError::cell(&self.file, row, column, "it is empty"))?;
-            cell(row, text.trim()).map_err(|why| DataError::cell(&self.file, row, column, why))?;
+            cell(row, text.map(str::trim).filter(|text| !text.is_empty())).map_err(|why| DataError::cell(&self.file, row, column, why))?;
         }
         Ok(())
     }

@@ -7,21 +7,27 @@
 use crate::dtw::Part;
 use crate::input::Series;
 use crate::simd::{InstructionSet, Kernel, Simd};
+use crate::warp::square;
 use react_contracts::ATTRIBUTES;
 
-/// Least and greatest value of each channel.
+/// What is known of a series at a glance: the box that holds its frames, and how long they are.
 pub(crate) struct Envelope {
     low: [f32; ATTRIBUTES],
     high: [f32; ATTRIBUTES],
+    /// Greatest squared norm of a frame, by part in the order of [`Part::ALL`].
+    pub(crate) squares: [f64; 3],
 }
 
 impl Envelope {
     pub(crate) fn new(series: Series<'_>) -> Self {
-        let mut envelope = Self { low: [f32::INFINITY; ATTRIBUTES], high: [f32::NEG_INFINITY; ATTRIBUTES] };
+        let mut envelope = Self { low: [f32::INFINITY; ATTRIBUTES], high: [f32::NEG_INFINITY; ATTRIBUTES], squares: [0.0; 3] };
         for frame in series.values.chunks_exact(ATTRIBUTES) {
             for (c, x) in frame.iter().enumerate() {
                 envelope.low[c] = envelope.low[c].min(*x);
                 envelope.high[c] = envelope.high[c].max(*x);
+            }
+            for (squares, part) in envelope.squares.iter_mut().zip(Part::ALL) {
+                *squares = squares.max(square(&frame[part.channels()]));
             }
         }
         envelope
@@ -59,7 +65,7 @@ impl Kernel for Outside<'_> {
     fn run<S: Simd>(self, _: S) -> Self::Output {
         let mut sums = [0.0f32; ATTRIBUTES];
         let frames = self.series.frames();
-        let Envelope { low, high } = self.envelope;
+        let Envelope { low, high, .. } = self.envelope;
         for t in 1..frames.saturating_sub(1) {
             let frame = self.series.frame(t);
             for c in 0..ATTRIBUTES {

@@ -8,10 +8,10 @@ use ndarray::ArrayView2;
 pub const ERI_EMOTIONS: [&str; 7] = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"];
 
 /// Scores of one emotion over a whole split.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct EmotionScores {
-    /// One of [`ERI_EMOTIONS`].
-    pub emotion: &'static str,
+    /// Its name.
+    pub emotion: String,
     /// Pearson's correlation over the split; `None` where predictions or targets are constant.
     pub pearson: Option<f64>,
     /// Lin's concordance correlation coefficient.
@@ -23,9 +23,9 @@ pub struct EmotionScores {
 /// Scores of a whole split.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct EriScores {
-    /// Mean of the seven correlations, a constant one counting 0: the challenge's score.
+    /// Mean of the emotions' correlations, a constant one counting 0: the challenge's score.
     pub mean_pearson: f64,
-    /// Mean of the seven concordances.
+    /// Mean of the emotions' concordances.
     pub mean_ccc: f64,
     /// Mean absolute error over subjects and emotions.
     pub mae: f64,
@@ -50,24 +50,37 @@ pub struct EriScores {
 /// # Errors
 /// [`MetricsError`] where shapes differ, there is no subject, or a value is not finite.
 pub fn eri(prediction: ArrayView2<'_, f32>, target: ArrayView2<'_, f32>) -> Result<EriScores, MetricsError> {
-    let n = target.nrows();
-    if n == 0 || target.ncols() != ERI_EMOTIONS.len() {
-        return Err(shape("target", "[N, 7] with N ≥ 1", target.shape()));
+    eri_of(prediction, target, &ERI_EMOTIONS)
+}
+
+/// [`eri`] of any emotions, `[N, E]` each: the field's newer sets have six.
+///
+/// # Errors
+/// As [`eri`].
+pub fn eri_of<S: AsRef<str>>(
+    prediction: ArrayView2<'_, f32>,
+    target: ArrayView2<'_, f32>,
+    emotions: &[S],
+) -> Result<EriScores, MetricsError> {
+    let (n, count) = (target.nrows(), emotions.len());
+    if n == 0 || count == 0 || target.ncols() != count {
+        return Err(shape("target", &format!("[N, {count}] with N ≥ 1"), target.shape()));
     }
     if prediction.shape() != target.shape() {
-        return Err(shape("prediction", &format!("[{n}, 7]"), prediction.shape()));
+        return Err(shape("prediction", &format!("[{n}, {count}]"), prediction.shape()));
     }
     for (what, array) in [("prediction", &prediction), ("target", &target)] {
         if let Some(((subject, emotion), value)) = array.indexed_iter().find(|(_, x)| !x.is_finite()) {
-            return Err(MetricsError::IntensityNotFinite { what, subject, emotion: ERI_EMOTIONS[emotion], value: *value });
+            let emotion = emotions[emotion].as_ref().to_owned();
+            return Err(MetricsError::IntensityNotFinite { what, subject, emotion, value: *value });
         }
     }
-    let scores = |(e, emotion): (usize, &'static str)| {
+    let scores = |(e, emotion): (usize, &S)| {
         let (p, t) = (prediction.column(e), target.column(e));
         let mae = p.iter().zip(t).map(|(p, t)| (f64::from(*p) - f64::from(*t)).abs()).sum::<f64>() / n as f64;
-        Ok(EmotionScores { emotion, pearson: pearson(p, t)?, ccc: ccc(p, t)?, mae })
+        Ok(EmotionScores { emotion: emotion.as_ref().to_owned(), pearson: pearson(p, t)?, ccc: ccc(p, t)?, mae })
     };
-    let emotions = ERI_EMOTIONS.into_iter().enumerate().map(scores).collect::<Result<Vec<_>, MetricsError>>()?;
+    let emotions = emotions.iter().enumerate().map(scores).collect::<Result<Vec<_>, MetricsError>>()?;
     let mean = |f: fn(&EmotionScores) -> f64| emotions.iter().map(f).sum::<f64>() / emotions.len() as f64;
     Ok(EriScores { mean_pearson: mean(|e| e.pearson.unwrap_or(0.0)), mean_ccc: mean(|e| e.ccc), mae: mean(|e| e.mae), emotions })
 }

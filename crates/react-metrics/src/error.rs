@@ -48,7 +48,7 @@ pub enum MetricsError {
         /// Index of the subject.
         subject: usize,
         /// Name of the emotion.
-        emotion: &'static str,
+        emotion: String,
         /// The value found.
         value: f32,
     },

@@ -1,8 +1,9 @@
 //! FRDist and ACC: the nearest real reaction by dynamic time warping.
 
+use crate::checkpoint::Unit;
 use crate::nearest::{Listeners, Nearest, Pruning, Query};
 use crate::progress::{OnProgress, Stage, Steps};
-use crate::{Inputs, InstructionSet, MetricsError, Neighbours};
+use crate::{Inputs, MetricsError, Neighbours, Options};
 use ndarray::{ArrayView3, ArrayView4};
 use rayon::prelude::*;
 
@@ -30,13 +31,13 @@ use rayon::prelude::*;
 /// [`MetricsError`] as [`Inputs::new`].
 pub fn fr_dist(prediction: ArrayView4<'_, f32>, listener: ArrayView3<'_, f32>, neighbours: &Neighbours) -> Result<f64, MetricsError> {
     let inputs = Inputs::new(prediction, listener, None, neighbours)?;
-    let (per_clip, _) = per_clip(&inputs, InstructionSet::Best, &|_| ());
+    let (per_clip, _) = per_clip(&inputs, &Options::default(), &|_| ());
     Ok(crate::mean(&per_clip))
 }
 
 /// Σₖ minⱼ d of each clip, and how much was pruned.
-pub(crate) fn per_clip(inputs: &Inputs<'_>, set: InstructionSet, progress: OnProgress<'_>) -> (Vec<f64>, Pruning) {
-    let (nearest, pruning) = search(inputs, set, Stage::Distance, progress, |i| inputs.neighbours.of(i));
+pub(crate) fn per_clip(inputs: &Inputs<'_>, options: &Options<'_>, progress: OnProgress<'_>) -> (Vec<f64>, Pruning) {
+    let (nearest, pruning) = search(inputs, options, Stage::Distance, progress, |i| inputs.neighbours.of(i));
     (nearest.chunks(inputs.samples()).map(|clip| clip.iter().map(|n| n.distance).sum()).collect(), pruning)
 }
 
@@ -46,26 +47,36 @@ const QUERIES: usize = 64;
 /// The nearest of its candidates for each (clip, sample), clips first.
 fn search<'a>(
     inputs: &Inputs<'_>,
-    set: InstructionSet,
+    options: &Options<'_>,
     stage: Stage,
     progress: OnProgress<'_>,
     candidates: impl Fn(usize) -> &'a [u32] + Sync,
 ) -> (Vec<Nearest>, Pruning) {
-    let listeners = Listeners::new((0..inputs.clips()).map(|i| inputs.listener(i)).collect(), set);
+    let listeners = Listeners::new((0..inputs.clips()).map(|i| inputs.listener(i)).collect(), options.instructions);
     let names: Vec<(usize, usize)> = (0..inputs.clips()).flat_map(|i| (0..inputs.samples()).map(move |k| (i, k))).collect();
     let steps = Steps::new(stage, names.len(), progress);
     let units: Vec<_> = names
         .par_chunks(QUERIES)
-        .map(|names| {
-            let query = |&(i, k): &(usize, usize)| Query { series: inputs.prediction(i, k), candidates: candidates(i) };
-            let found = listeners.nearest(&names.iter().map(query).collect::<Vec<_>>());
+        .enumerate()
+        .map(|(at, names)| {
+            let first = at * QUERIES;
+            let known = options.checkpoint.and_then(|c| c.known(stage, first, names.len(), inputs.clips()));
+            let unit = known.cloned().unwrap_or_else(|| {
+                let query = |&(i, k): &(usize, usize)| Query { series: inputs.prediction(i, k), candidates: candidates(i) };
+                let (nearest, pruning) = listeners.nearest(&names.iter().map(query).collect::<Vec<_>>());
+                let unit = Unit { stage, first, nearest, pruning };
+                if let Some(checkpoint) = options.checkpoint {
+                    (checkpoint.keep)(&unit);
+                }
+                unit
+            });
             steps.advance(names.len());
-            found
+            unit
         })
         .collect();
     let mut pruning = Pruning::default();
-    units.iter().for_each(|(_, work)| pruning.add(work));
-    (units.into_iter().flat_map(|(nearest, _)| nearest).collect(), pruning)
+    units.iter().for_each(|unit| pruning.add(&unit.pruning));
+    (units.into_iter().flat_map(|unit| unit.nearest).collect(), pruning)
 }
 
 /// ACC, with the level that chance reaches.
@@ -85,23 +96,23 @@ pub struct Accuracy {
 /// appropriate for their speaker. Of equally near listeners the first counts.
 ///
 /// **Our definition**: the challenge's papers name an accuracy and its program leaves it empty. It warps every prediction
-/// with every listener, N/neighbours times the work of FRDist: `progress` tells how far it is.
+/// with every listener, N/neighbours times the work of FRDist: `progress` tells how far it is, and `options` may hold a checkpoint.
 ///
 /// ```
 /// use ndarray::{Array3, Array4};
-/// use react_metrics::{Inputs, InstructionSet, Neighbours, accuracy};
+/// use react_metrics::{Inputs, Neighbours, Options, accuracy};
 /// let listener = Array3::from_shape_fn((2, 4, 25), |(i, _, _)| i as f32);
 /// let prediction = Array4::from_shape_fn((2, 1, 4, 25), |(i, ..)| if i == 0 { 0.1 } else { 0.2 });
 /// let neighbours = Neighbours::identity(2);
 /// let inputs = Inputs::new(prediction.view(), listener.view(), None, &neighbours)?;
-/// let accuracy = accuracy(&inputs, InstructionSet::Best, &|_| ());
+/// let accuracy = accuracy(&inputs, &Options::default(), &|_| ());
 /// assert_eq!((accuracy.acc, accuracy.chance), (0.5, 0.5)); // both are nearest to listener 0
 /// # Ok::<(), react_metrics::MetricsError>(())
 /// ```
 #[must_use]
-pub fn accuracy(inputs: &Inputs<'_>, set: InstructionSet, progress: OnProgress<'_>) -> Accuracy {
+pub fn accuracy(inputs: &Inputs<'_>, options: &Options<'_>, progress: OnProgress<'_>) -> Accuracy {
     let everyone: Vec<u32> = (0..inputs.clips() as u32).collect();
-    let (nearest, pruning) = search(inputs, set, Stage::Accuracy, progress, |_| everyone.as_slice());
+    let (nearest, pruning) = search(inputs, options, Stage::Accuracy, progress, |_| everyone.as_slice());
     let right = |(i, found): (usize, &[Nearest])| {
         let appropriate = inputs.neighbours.of(i);
         let right = found.iter().filter(|n| appropriate.binary_search(&n.listener).is_ok()).count();

@@ -55,6 +55,12 @@ impl Gaussian {
         Ok(())
     }
 
+    /// How many vectors were pushed.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The mean `[features]`.
     #[must_use]
     pub fn mean(&self) -> ArrayView1<'_, f64> {

@@ -143,6 +143,16 @@ impl<'a> Inputs<'a> {
         self.samples
     }
 
+    /// Calls `f` with the shape and the values of each clip's prediction, in order.
+    pub fn each_prediction(&self, mut f: impl FnMut(&[usize], &[f32])) {
+        self.predictions.iter().for_each(|p| f(p.shape(), slice(p)));
+    }
+
+    /// Calls `f` with the shape and the values of each listener, in order.
+    pub fn each_listener(&self, mut f: impl FnMut(&[usize], &[f32])) {
+        self.listeners.iter().for_each(|l| f(l.shape(), slice(l)));
+    }
+
     /// Frames of the prediction of clip `i`.
     pub(crate) fn frames(&self, i: usize) -> usize {
         self.predictions[i].dim().1
@@ -171,7 +181,7 @@ fn contiguous<'a, D: Dimension>(view: ndarray::ArrayView<'a, f32, D>) -> CowArra
     if view.is_standard_layout() { CowArray::from(view) } else { CowArray::from(view.as_standard_layout().into_owned()) }
 }
 
-fn finite(what: &'static str, clip: usize, sample: Option<usize>, series: Series<'_>) -> Result<(), MetricsError> {
+pub(crate) fn finite(what: &'static str, clip: usize, sample: Option<usize>, series: Series<'_>) -> Result<(), MetricsError> {
     // A sum of zeros stays 0 unless a value is NaN or infinite: a branchless pass, then a search where it failed.
     if series.values.iter().map(|x| x * 0.0).sum::<f32>() == 0.0 {
         return Ok(());

@@ -7,9 +7,10 @@
 //! exhaustive search in f64.
 
 use crate::bounds::{Envelope, floors};
-use crate::dtw::{Lane, Part, Precision, Scratch, straight};
+use crate::dtw::{Part, straight};
 use crate::input::Series;
 use crate::simd::InstructionSet;
+use crate::warp::{Form, Lane, Precision, Scratch, gamma};
 use rayon::prelude::*;
 
 /// A prediction and those listeners (ascending) of which the nearest is wanted.
@@ -18,15 +19,17 @@ pub(crate) struct Query<'a> {
     pub(crate) candidates: &'a [u32],
 }
 
-/// The nearest candidate (the first of equals) and its distance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Nearest {
-    pub(crate) listener: u32,
-    pub(crate) distance: f64,
+/// The nearest real reaction to a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Nearest {
+    /// Index of its clip; of equally near ones the first.
+    pub listener: u32,
+    /// Its distance, see [`reaction_distance`](crate::reaction_distance).
+    pub distance: f64,
 }
 
 /// How much of an exhaustive search was spared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Pruning {
     /// Pairs of a prediction and an appropriate listener.
     pub pairs: u64,
@@ -97,6 +100,8 @@ struct Search<'a> {
     pairs: Vec<Pair>,
     /// Per query, the least upper bound of a distance so far.
     limit: Vec<f64>,
+    /// Per query, see [`Envelope::squares`].
+    squares: Vec<[f64; 3]>,
     work: Pruning,
 }
 
@@ -123,19 +128,12 @@ const TINY: f64 = 1e-36;
 /// f32 sums this large may have overflowed.
 const HUGE: f64 = 1e38;
 
-/// Bound of the relative error of D computed in f32 (Higham's γ): a path of at most 2T − 1 cells, each a sum of C squares of
-/// differences, all not negative. Minima commute with rounding, so the bound of a path is the bound of the best path.
-fn gamma(frames: usize, channels: usize) -> f64 {
-    let nu = (2 * frames + channels + 4) as f64 * 2f64.powi(-24);
-    if nu < 0.5 { nu / (1.0 - nu) } else { f64::INFINITY }
-}
-
-/// The interval that holds a part's distance, from its D in f32.
-fn interval(part: Part, squared: f64, frames: usize) -> (f64, f64) {
+/// The interval that holds a part's distance, from its D in f32, which is wrong by γ times itself and by `margin`.
+fn interval(part: Part, squared: f64, frames: usize, margin: f64) -> (f64, f64) {
     let gamma = gamma(frames, part.channels().len());
     let root = |d: f64| d.max(0.0).sqrt() / part.divisor();
-    let low = root(squared.min(HUGE) / (1.0 + gamma) - TINY) * (1.0 - SLACK);
-    let high = if gamma < 1.0 && squared < HUGE { root((squared + TINY) / (1.0 - gamma)) * (1.0 + SLACK) } else { f64::INFINITY };
+    let low = root((squared.min(HUGE) - margin) / (1.0 + gamma) - TINY) * (1.0 - SLACK);
+    let high = if gamma < 1.0 && squared < HUGE { root((squared + margin + TINY) / (1.0 - gamma)) * (1.0 + SLACK) } else { f64::INFINITY };
     (low, high)
 }
 
@@ -151,7 +149,7 @@ impl<'a> Search<'a> {
                 pairs.push(Pair { query, listener, frames, done: 0, low: [0.0; 3], high: [f64::INFINITY; 3] });
             }
         }
-        Self { listeners, queries, pairs, limit: vec![f64::INFINITY; queries.len()], work }
+        Self { listeners, queries, pairs, limit: vec![f64::INFINITY; queries.len()], squares: Vec::new(), work }
     }
 
     fn alone(&self, pair: &Pair) -> bool {
@@ -197,14 +195,15 @@ impl<'a> Search<'a> {
 
     /// Bounds that cost O(T) a pair.
     fn bound(&mut self) {
-        let Self { listeners, queries, pairs, .. } = self;
+        let Self { listeners, queries, pairs, squares, .. } = self;
         let envelopes: Vec<Envelope> = queries.iter().map(|q| Envelope::new(q.series)).collect();
+        *squares = envelopes.iter().map(|e| e.squares).collect();
         pairs.par_iter_mut().for_each(|pair| {
             let (query, listener) = (queries[pair.query].series.cut(pair.frames), pair.listener as usize);
             let real = listeners.series[listener].cut(pair.frames);
             let squared = floors(listeners.set, (query, &envelopes[pair.query]), (real, &listeners.envelopes[listener]));
             for ((low, squared), part) in pair.low.iter_mut().zip(squared).zip(Part::ALL) {
-                *low = interval(part, squared, pair.frames).0;
+                *low = interval(part, squared, pair.frames, 0.0).0;
             }
         });
     }
@@ -212,7 +211,7 @@ impl<'a> Search<'a> {
     fn lane(&self, p: usize) -> Lane<'a> {
         let pair = &self.pairs[p];
         let (a, b) = (self.queries[pair.query].series, self.listeners.series[pair.listener as usize]);
-        Lane { a, b, frames: pair.frames, enough: f64::INFINITY }
+        Lane { a, b, frames: pair.frames, enough: f64::INFINITY, form: Form::Differences }
     }
 
     /// The pair as a lane for f32, where D above `enough` proves that it is not the nearest, or cannot be (the straight path).
@@ -225,6 +224,8 @@ impl<'a> Search<'a> {
         } else {
             straight(&lane, part)
         };
+        let squares = self.squares[pair.query][pair.done] + self.listeners.envelopes[pair.listener as usize].squares[pair.done];
+        lane.form = Form::of(pair.frames, part.channels().len(), squares);
         lane.enough = squared * (1.0 + gamma(pair.frames, part.channels().len())) * (1.0 + 1e-9) + TINY;
         lane
     }
@@ -244,7 +245,7 @@ impl<'a> Search<'a> {
                 pair.low[index] = f64::INFINITY;
                 continue;
             }
-            let (low, high) = interval(part, squared, pair.frames);
+            let (low, high) = interval(part, squared, pair.frames, lane.form.margin());
             pair.low[index] = low.max(pair.low[index]);
             pair.high[index] = high;
             if pair.done == 3 {
@@ -294,7 +295,7 @@ impl<'a> Search<'a> {
 }
 
 /// D and the number of cells computed for each lane, in order.
-fn warp_all<R: Precision>(set: InstructionSet, part: Part, lanes: &[Lane<'_>]) -> Vec<(f64, usize)> {
+pub(crate) fn warp_all<R: Precision>(set: InstructionSet, part: Part, lanes: &[Lane<'_>]) -> Vec<(f64, usize)> {
     let vectors: Vec<_> = lanes
         .par_chunks(R::LANES)
         .map_init(Scratch::<R>::default, |scratch, lanes| (R::warp(set, part, lanes, scratch), lanes.len()))

@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A long part of the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Stage {
     /// FRCorr, FRDiv, FRVar, FRSyn and the diagnostics, in clips.
@@ -12,6 +13,8 @@ pub enum Stage {
     Distance,
     /// ACC, in predictions.
     Accuracy,
+    /// Distances of all pairs of series, in pairs.
+    Pairs,
 }
 
 impl Stage {
@@ -23,6 +26,7 @@ impl Stage {
             Self::Diversity => "FRDvs",
             Self::Distance => "FRDist",
             Self::Accuracy => "ACC",
+            Self::Pairs => "distances of all pairs",
         }
     }
 }

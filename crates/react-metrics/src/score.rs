@@ -1,17 +1,19 @@
 use crate::bootstrap::{Bootstrap, Interval, bootstrap};
 use crate::diagnostics::{Clues, Diagnostics, clues, diagnose};
 use crate::progress::{OnProgress, Stage, Steps};
-use crate::{Inputs, InstructionSet, Pruning, concordance, diversity, frdist, mean, synchrony};
+use crate::{Checkpoint, Inputs, InstructionSet, Pruning, concordance, diversity, frdist, mean, synchrony};
 use rayon::prelude::*;
 use serde::Serialize;
 
 /// How to score.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// Intervals over clips, where they are wanted.
     pub bootstrap: Option<Bootstrap>,
     /// The instructions to compute with; scores do not depend on it.
     pub instructions: InstructionSet,
+    /// What an earlier, stopped run found, and who keeps what this one finds.
+    pub checkpoint: Option<&'a Checkpoint<'a>>,
 }
 
 /// The challenge's metrics with the artefacts of its program: sums over the K samples, NaN lags win in FRSyn.
@@ -120,7 +122,7 @@ pub struct Scores {
 /// # Ok::<(), react_metrics::MetricsError>(())
 /// ```
 #[must_use]
-pub fn score(inputs: &Inputs<'_>, options: &Options, progress: OnProgress<'_>) -> Scores {
+pub fn score(inputs: &Inputs<'_>, options: &Options<'_>, progress: OnProgress<'_>) -> Scores {
     let set = options.instructions;
     let listeners = concordance::centred_listeners(inputs);
     let steps = Steps::new(Stage::Clips, inputs.clips(), progress);
@@ -135,7 +137,7 @@ pub fn score(inputs: &Inputs<'_>, options: &Options, progress: OnProgress<'_>) -
     drop(listeners);
     let (mut per_clip, clues): (Vec<_>, Vec<_>) = clips.into_iter().unzip();
     let shares = diversity::between_clips(inputs, progress);
-    let (distances, pruning) = frdist::per_clip(inputs, set, progress);
+    let (distances, pruning) = frdist::per_clip(inputs, options, progress);
     for ((clip, fr_dvs), fr_dist) in per_clip.iter_mut().zip(shares).zip(distances) {
         (clip.published.fr_dvs, clip.published.fr_dist) = (fr_dvs, fr_dist);
     }

@@ -56,6 +56,10 @@ fn pruned_is_exhaustive_bit_for_bit() {
         ("all the same", random(5, 3, 9, 11, |_| 0.25)),
         ("two frames", random(5, 3, 2, 12, Draws::uniform)),
         ("more rows than one ask", smooth(5, 2, 200, 13)),
+        // Costs by products (both series within [0, 1]), which are wrong by more than these series are apart.
+        ("nearly tied zeros and ones", random(6, 2, 60, 16, |d| f32::from(u8::from(d.chance(0.5))) + 1e-4 * d.uniform())),
+        ("closer than products can tell", random(6, 2, 30, 17, |d| 0.9 + 1e-5 * d.uniform())),
+        ("on both sides of the products' range", random(6, 2, 30, 18, |d| if d.chance(0.02) { 9.0 } else { d.uniform() })),
     ];
     let near = {
         // Late copies of listeners: tight bounds, so that only a narrow band of cells stays alive.
@@ -94,7 +98,7 @@ fn sparse_neighbours_and_acc_are_exhaustive() {
     let found = scores(&prediction, &listener, &neighbours);
     assert_eq!(found.per_clip.iter().map(|c| c.published.fr_dist).collect::<Vec<_>>(), exhaustive(&prediction, &listener, &neighbours));
     let inputs = Inputs::new(prediction.view(), listener.view(), None, &neighbours).unwrap();
-    let acc = accuracy(&inputs, InstructionSet::Best, &|_| ());
+    let acc = accuracy(&inputs, &Options::default(), &|_| ());
     let right = |i: usize, k: usize| {
         let distances =
             (0..9).map(|j| reaction_distance(prediction.slice(s![i, k, .., ..]), listener.index_axis(Axis(0), j)).unwrap()).enumerate();
@@ -131,6 +135,47 @@ fn dtw_is_symmetric_and_at_most_the_straight_path() {
         let turned = dtw(backwards(a).view(), backwards(b).view()).unwrap();
         assert!((turned - dtw(a, b).unwrap()).abs() < 1e-12);
     }
+}
+
+#[test]
+fn all_pairs_are_single_pairs() {
+    let (_, listener) = smooth(12, 1, 70, 45);
+    let clips: Vec<_> = (0..12).map(|i| listener.slice(s![i, ..70 - 5 * (i % 4), ..])).collect();
+    let all = reaction_distances(&clips, InstructionSet::Best, &|_| ()).unwrap();
+    assert_eq!(all, reaction_distances(&clips, InstructionSet::Portable, &|_| ()).unwrap());
+    for ((i, j), distance) in all.indexed_iter() {
+        let want = if i == j { 0.0 } else { reaction_distance(clips[i.min(j)], clips[i.max(j)]).unwrap() };
+        assert_eq!(*distance, want, "{i} {j}");
+    }
+    let mut bad = listener.clone();
+    bad[[1, 2, 3]] = f32::NAN;
+    let error = reaction_distances(&[bad.index_axis(Axis(0), 1)], InstructionSet::Best, &|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "behaviour: clip 0, frame 2, channel 3 (AU6) is NaN");
+}
+
+#[test]
+fn a_checkpoint_changes_no_bit_and_others_are_left_alone() {
+    let (prediction, listener) = smooth(9, 10, 40, 46);
+    let neighbours = everyone(9);
+    let inputs = Inputs::new(prediction.view(), listener.view(), None, &neighbours).unwrap();
+    let kept = std::sync::Mutex::new(Vec::new());
+    let keep = |unit: &Unit| kept.lock().unwrap().push(unit.clone());
+    let run = |known: Vec<Unit>| {
+        let checkpoint = Checkpoint::new(known, &keep);
+        let options = Options { checkpoint: Some(&checkpoint), ..Options::default() };
+        (score(&inputs, &options, &|_| ()), accuracy(&inputs, &options, &|_| ()))
+    };
+    let whole = run(Vec::new());
+    let mut units = std::mem::take(&mut *kept.lock().unwrap());
+    assert_eq!(units.len(), 4, "90 predictions in batches of 64, for FRDist and for ACC");
+    units.remove(1);
+    assert_eq!(run(units.clone()), whole);
+    assert_eq!(kept.lock().unwrap().len(), 1);
+    // Through JSON and back; of another size or with impossible listeners they are searched again.
+    units = units.iter().map(|unit| serde_json::from_str(&serde_json::to_string(unit).unwrap()).unwrap()).collect();
+    units[0].nearest[3].listener = 9;
+    units[1].nearest.pop();
+    assert_eq!(run(units), whole);
 }
 
 #[test]
@@ -286,7 +331,7 @@ fn threads_and_instructions_change_no_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let inputs = Inputs::new(prediction.view(), listener.view(), Some(listener.view()), &neighbours).unwrap();
-            score(&inputs, &Options { bootstrap: Some(Bootstrap { replicates: 20, seed: 3 }), instructions }, &|_| ())
+            score(&inputs, &Options { bootstrap: Some(Bootstrap { replicates: 20, seed: 3 }), instructions, ..Options::default() }, &|_| ())
         })
     };
     let one = scored(1, InstructionSet::Best);

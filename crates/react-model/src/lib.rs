@@ -1,7 +1,10 @@
 //! Networks for facial reactions on Candle: Trans-VAE, its layers, its loss, its optimizer, weights in and out.
 #![doc = concat!("\n", include_str!("../README.md"))]
 
+pub mod eri;
 mod error;
+pub mod frozen;
+pub mod inception;
 mod kernels;
 pub mod layers;
 pub mod loss;

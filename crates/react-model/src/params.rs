@@ -15,6 +15,11 @@ pub enum Init {
     Ones,
     /// Standard normal (`torch.randn`).
     Normal,
+    /// Normal with mean 0.
+    ScaledNormal {
+        /// Standard deviation.
+        std: f32,
+    },
     /// Uniform in ±bound.
     Uniform {
         /// The bound.
@@ -42,6 +47,10 @@ impl Init {
             Self::Zeros => out.fill(0.0),
             Self::Ones => out.fill(1.0),
             Self::Normal => draws.fill_normal(out),
+            Self::ScaledNormal { std } => {
+                draws.fill_normal(out);
+                out.iter_mut().for_each(|x| *x *= std);
+            }
             Self::Uniform { bound } => out.iter_mut().for_each(|x| *x = draws.between(-bound, bound)),
         }
     }
@@ -65,6 +74,7 @@ pub struct Params {
     seed: u64,
     device: Device,
     map: Mutex<BTreeMap<String, Var>>,
+    buffers: Mutex<BTreeMap<String, Var>>,
 }
 
 impl Params {
@@ -77,7 +87,7 @@ impl Params {
     /// No parameters yet, on a device.
     #[must_use]
     pub fn on(seed: u64, device: &Device) -> Self {
-        Self { seed, device: device.clone(), map: Mutex::default() }
+        Self { seed, device: device.clone(), map: Mutex::default(), buffers: Mutex::default() }
     }
 
     /// Where names begin.
@@ -98,6 +108,27 @@ impl Params {
         self.lock().get(name).cloned()
     }
 
+    /// What the model keeps beside its parameters and no optimizer moves (running statistics), with names, sorted by name.
+    #[must_use]
+    pub fn buffers(&self) -> Vec<(String, Var)> {
+        locked(&self.buffers).iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// A buffer by its full name.
+    #[must_use]
+    pub fn buffer(&self, name: &str) -> Option<Var> {
+        locked(&self.buffers).get(name).cloned()
+    }
+
+    /// Parameters and buffers: everything that a file of weights holds, sorted by name.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Var)> {
+        let mut all = self.all();
+        all.extend(self.buffers());
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
     /// How many numbers the parameters hold together.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -111,8 +142,12 @@ impl Params {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Var>> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.map)
     }
+}
+
+fn locked(map: &Mutex<BTreeMap<String, Var>>) -> std::sync::MutexGuard<'_, BTreeMap<String, Var>> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A place in the tree of names, as PyTorch's modules nest.
@@ -140,17 +175,38 @@ impl Scope<'_> {
     /// # Errors
     /// [`ModelError::Duplicate`] where it exists already.
     pub fn get(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
+        Ok(self.make(&self.params.map, name, shape, init)?.as_tensor().clone())
+    }
+
+    /// Makes the parameter `name` of this shape with these first values.
+    ///
+    /// # Errors
+    /// [`ModelError::Duplicate`] where it exists already, Candle's where the values are too many or too few.
+    pub(crate) fn get_from(&self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<Tensor> {
+        let var = self.make(&self.params.map, name, shape, Init::Zeros)?;
+        var.set(&Tensor::from_vec(values, shape, &self.params.device)?)?;
+        Ok(var.as_tensor().clone())
+    }
+
+    /// Makes the buffer `name` of this shape: kept and saved with the parameters, and not trained.
+    ///
+    /// # Errors
+    /// [`ModelError::Duplicate`] where it exists already.
+    pub fn buffer(&self, name: &str, shape: &[usize], init: Init) -> Result<Var> {
+        self.make(&self.params.buffers, name, shape, init)
+    }
+
+    fn make(&self, map: &Mutex<BTreeMap<String, Var>>, name: &str, shape: &[usize], init: Init) -> Result<Var> {
         let name = self.path(name);
         let mut values = vec![0.0; shape.iter().product()];
         init.fill(&mut Draws::new(self.params.seed, &name, react_random::fnv1a("weights"), 0), &mut values);
         let var = Var::from_tensor(&Tensor::from_vec(values, shape, &self.params.device)?)?;
-        let tensor = var.as_tensor().clone();
-        let mut map = self.params.lock();
+        let mut map = locked(map);
         if map.contains_key(&name) {
             return Err(ModelError::Duplicate { name });
         }
-        map.insert(name, var);
-        Ok(tensor)
+        map.insert(name, var.clone());
+        Ok(var)
     }
 }
 

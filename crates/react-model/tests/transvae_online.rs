@@ -245,3 +245,22 @@ fn a_step_is_the_same_on_any_number_of_threads_and_every_gradient_is_finite() {
     let one = full_step(1);
     assert!(one == full_step(2) && one == full_step(3));
 }
+
+/// Cross-fading touches the first frames of the windows after the first, and nothing else.
+#[test]
+fn cross_fading_changes_the_seams_only() {
+    let case = Case::new("transvae_online", Tail::Generate);
+    let noise = Noise::samples(1, &[0, 1], 2, 1.0);
+    let behaviour = case.model.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
+    let plain = case.model.react(&behaviour, &noise, &Mode::eval()).unwrap();
+    let faded = case.model.react_crossfaded(&behaviour, &noise, 3, &Mode::eval()).unwrap();
+    let frame = |x: &Reaction, t: usize| x.coeffs.get().i((.., t..=t)).unwrap();
+    for t in 0..32 {
+        let touched = t >= 8 && t % 8 < 3;
+        assert_eq!(bits(&frame(&plain, t)) != bits(&frame(&faded, t)), touched, "frame {t}");
+    }
+    let jump = |x: &Reaction| [8, 16, 24].map(|t| distance(&frame(x, t), &frame(x, t - 1))).iter().sum::<f64>();
+    assert!(jump(&faded) < 0.9 * jump(&plain), "{} {}", jump(&faded), jump(&plain));
+    let without = case.model.react_crossfaded(&behaviour, &noise, 0, &Mode::eval()).unwrap();
+    assert_eq!(bits(without.emotion.get()), bits(plain.emotion.get()));
+}

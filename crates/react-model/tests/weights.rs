@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device::Cpu, Tensor};
-use react_model::optim::{AdamW, AdamWConfig, Gradients};
-use react_model::transvae::{Config, TransVae};
-use react_model::weights::{self, Tensors};
+use react_model::optim::{AdamW, AdamWConfig, Ema, Gradients};
+use react_model::transvae::{Task, TransVae};
+use react_model::weights::{self, Tensors, Training};
 use react_model::{Init, Params};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,6 +22,20 @@ fn small(seed: u64) -> (Params, Tensor, Tensor) {
     (params, w, b)
 }
 
+/// The reference vectors' weights.
+fn fixture(task: &str) -> Tensors {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/transvae");
+    Tensors::read(&folder.join(format!("transvae_{task}.weights.safetensors"))).unwrap()
+}
+
+/// The Trans-VAE in a file.
+fn loaded(tensors: &Tensors) -> Params {
+    let params = Params::new(0);
+    TransVae::new(tensors.transvae().unwrap(), &params.root()).unwrap();
+    weights::load(tensors, &params).unwrap();
+    params
+}
+
 fn step(params: &Params, w: &Tensor, b: &Tensor, adam: &mut AdamW) {
     let x = Tensor::new(&[[1f32, -2.0]], &Cpu).unwrap();
     let y = x.matmul(&w.t().unwrap()).unwrap().broadcast_add(b).unwrap().sqr().unwrap().sum_all().unwrap();
@@ -36,9 +50,9 @@ fn stopping_and_continuing_gives_the_same_bits_and_the_same_file() {
     let mut adam = AdamW::new(AdamWConfig::default());
     (0..3).for_each(|_| step(&params, &w, &b, &mut adam));
     let note = BTreeMap::from([("epoch".to_owned(), "4".to_owned()), ("preset".to_owned(), "demo".to_owned())]);
-    weights::save(&path, &params, Some(&adam), &note).unwrap();
+    weights::save(&path, &params, Some(Training { optimizer: &adam, ema: None }), &note).unwrap();
     let bytes = std::fs::read(&path).unwrap();
-    weights::save(&path, &params, Some(&adam), &note).unwrap();
+    weights::save(&path, &params, Some(Training { optimizer: &adam, ema: None }), &note).unwrap();
     assert_eq!(bytes, std::fs::read(&path).unwrap());
     (0..2).for_each(|_| step(&params, &w, &b, &mut adam));
 
@@ -171,8 +185,7 @@ fn checkpoint(tensors: &[(String, Vec<u8>)]) -> Vec<u8> {
 fn a_published_checkpoint_loads() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("best.pth");
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/transvae/transvae_offline.weights.safetensors");
-    let original = Tensors::read(fixture.as_ref()).unwrap();
+    let original = fixture("offline");
     let (mut storages, mut entries) = (Vec::new(), Vec::new());
     for (key, name) in original.names().enumerate() {
         let value = original.get(name).unwrap();
@@ -194,19 +207,175 @@ fn a_published_checkpoint_loads() {
 
     let tensors = Tensors::read(&path).unwrap();
     assert_eq!(tensors.transvae_width().unwrap(), 32);
-    let load = |tensors: &Tensors| {
-        let params = Params::new(0);
-        TransVae::new(Config::of_width(32), &params.root()).unwrap();
-        weights::load(tensors, &params).unwrap();
-        values(&params)
-    };
-    assert_eq!(load(&tensors), load(&original));
+    assert_eq!(tensors.transvae().unwrap().task, Task::Offline);
+    assert_eq!(values(&loaded(&tensors)), values(&loaded(&original)));
 
     // A buffer of another width does not belong to these weights.
     entries.last_mut().unwrap().1 = tensor(0, 0, 0, &[5000, 1, 64], &[64, 64, 1]);
     archive(&path, &checkpoint(&entries), &storages);
     let error = Tensors::read(&path).unwrap_err().to_string();
     assert!(error.ends_with("reaction_decoder.PE.pe: the model wants [5000, 1, 32], the file holds [5000, 1, 64]"), "{error}");
+}
+
+#[test]
+fn a_file_for_pytorch_reads_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (task, want) in [("offline", Task::Offline), ("online", Task::Online)] {
+        let path = folder.path().join(task).join("model.pth");
+        let params = loaded(&fixture(task));
+        weights::save_pth(&path, &params).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        weights::save_pth(&path, &params).unwrap();
+        assert!(bytes == std::fs::read(&path).unwrap(), "the same weights, the same bytes");
+        let tensors = Tensors::read(&path).unwrap();
+        let config = tensors.transvae().unwrap();
+        assert_eq!((config.task, config.width), (want, 32));
+        assert_eq!(values(&loaded(&tensors)), values(&params));
+        let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().collect();
+        assert_eq!(left.len(), 1, "nothing but the file: {left:?}");
+    }
+}
+
+/// Every name of an online model in an offline one, or the other way round, is a mistake with a name.
+#[test]
+fn weights_of_the_other_task_are_refused_by_name() {
+    let params = Params::new(0);
+    TransVae::new(fixture("online").transvae().unwrap(), &params.root()).unwrap();
+    let error = weights::load(&fixture("offline"), &params).unwrap_err().to_string();
+    assert!(error.ends_with("reaction_decoder.linear_3d.bias, [32], is missing"), "{error}");
+    let params = Params::new(0);
+    TransVae::new(fixture("offline").transvae().unwrap(), &params.root()).unwrap();
+    let error = weights::load(&fixture("online"), &params).unwrap_err().to_string();
+    assert!(error.ends_with("the model has no tensor reaction_decoder.linear_3d.bias"), "{error}");
+}
+
+#[test]
+fn the_average_is_saved_beside_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    let ((params, w, b), (averaged, ..)) = (small(1), small(1));
+    let (mut adam, ema) = (AdamW::new(AdamWConfig::default()), Ema::new(0.9, averaged));
+    for steps in 1..4 {
+        step(&params, &w, &b, &mut adam);
+        ema.update(&params, steps).unwrap();
+    }
+    assert_ne!(values(ema.params()), values(&params));
+    weights::save(&path, &params, Some(Training { optimizer: &adam, ema: Some(&ema) }), &BTreeMap::new()).unwrap();
+    let tensors = Tensors::read(&path).unwrap();
+    let (again, average) = (small(2).0, Ema::new(0.9, small(3).0));
+    weights::load(&tensors, &again).unwrap();
+    weights::load_ema(&tensors, &average).unwrap();
+    assert_eq!(values(&again), values(&params));
+    assert_eq!(values(average.params()), values(ema.params()));
+    weights::save(&path, &params, Some(Training { optimizer: &adam, ema: None }), &BTreeMap::new()).unwrap();
+    let error = weights::load_ema(&Tensors::read(&path).unwrap(), &average).unwrap_err().to_string();
+    assert!(error.ends_with("ema/fc.bias, [3], is missing"), "{error}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (params, ..) = small(1);
+    let write = |name: &str| {
+        let path = folder.path().join(name);
+        let result =
+            if name.ends_with("pth") { weights::save_pth(&path, &params) } else { weights::save(&path, &params, None, &BTreeMap::new()) };
+        (result, std::fs::read(path).unwrap())
+    };
+    let before = ["a.safetensors", "a.pth"].map(|name| write(name).1);
+    params.get("fc.bias").unwrap().set(&Tensor::new(&[1f32, f32::NAN, 2.0], &Cpu).unwrap()).unwrap();
+    for (name, before) in ["a.safetensors", "a.pth"].iter().zip(before) {
+        let (result, after) = write(name);
+        assert_eq!(result.unwrap_err().to_string(), "the value of fc.bias is not finite");
+        assert!(after == before, "{name} is as it was");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside them");
+}
+
+/// A small file that claims a large model: nothing is allocated for it.
+#[test]
+fn a_model_larger_than_its_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims.pth");
+    let largest = "speaker_behaviour_encoder.video_encoder.Conv3D.conv3.weight";
+    let claims = |conv: &[usize]| {
+        let entries = [
+            ("reaction_decoder.vae_model.mu_token".to_owned(), tensor(0, 4096, 0, &[4096], &[0])),
+            (largest.to_owned(), tensor(0, 4, 0, conv, &[0; 5])),
+        ];
+        archive(&path, &checkpoint(&entries), &[vec![1.0; 4]]);
+        Tensors::read(&path).unwrap()
+    };
+    let error = claims(&[4096, 4096, 1, 3, 3]).transvae().unwrap_err().to_string();
+    assert!(error.contains(largest) && error.ends_with("is larger than the file"), "{error}");
+    let error = claims(&[8, 8, 1, 3, 3]).transvae().unwrap_err().to_string();
+    assert!(error.ends_with("the model wants [4096, 4096, 1, 3, 3], the file holds [8, 8, 1, 3, 3]"), "{error}");
+    let error = claims(&[8, 8, 1, 3, 3]).get(largest).unwrap_err().to_string();
+    assert!(error.ends_with("[8, 8, 1, 3, 3] is more than its storage of 1 numbers"), "{error}");
+}
+
+/// Attacks on readers of pickles: code by call, by building an object, by a name of the archive that leads out of it.
+#[test]
+fn hostile_pickles_are_errors_and_do_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, trace) = (folder.path().join("hostile.pth"), folder.path().join("trace"));
+    let command = text(&format!("touch {}", trace.display()));
+    let call = |function: &[u8]| [b"\x80\x02}X\x01\x00\x00\x00a", function, &command[..], b"\x85Rs."].concat();
+    let storage = |class: &[u8], key: &str| {
+        let id = [b"(".to_vec(), text("storage"), class.to_vec(), text(key), text("cpu"), int(4), b"tQ".to_vec()].concat();
+        let made = [b"ctorch._utils\n_rebuild_tensor_v2\n(".to_vec(), id, int(0), ints(&[4]), ints(&[1]), b"\x89}tR".to_vec()].concat();
+        [b"\x80\x02}".to_vec(), text("a"), made, b"s.".to_vec()].concat()
+    };
+    let attacks = [
+        ("a call of the system", call(b"cposix\nsystem\n")),
+        ("a call of eval", call(b"c__builtin__\neval\n")),
+        ("an object with state", [b"\x80\x02}X\x01\x00\x00\x00acos\nsystem\n)\x81".to_vec(), command.clone(), b"bs.".to_vec()].concat()),
+        ("an instance by INST", [b"(".to_vec(), command.clone(), b"ios\nsystem\n.".to_vec()].concat()),
+        ("an object by OBJ", [b"(cos\nsystem\n".to_vec(), command.clone(), b"o.".to_vec()].concat()),
+        ("a class from the stack", [text("os"), text("system"), b"\x93.".to_vec()].concat()),
+        ("an extension's code", b"\x82\x01.".to_vec()),
+        ("a storage outside", storage(b"ctorch\nFloatStorage\n", "../../../../etc/passwd")),
+        ("numbers of another kind", storage(b"ctorch\nLongStorage\n", "0")),
+        ("a class that is none", storage(b"cos\nsystem\n", "0")),
+        ("no end", b"\x80\x02}".to_vec()),
+        ("a text of 4 GB", b"X\xff\xff\xff\xff".to_vec()),
+    ];
+    for (what, pickle) in attacks {
+        archive(&path, &pickle, &[vec![1.0; 4]]);
+        let error = Tensors::read(&path).and_then(|tensors| tensors.get("a")).expect_err(what).to_string();
+        assert!(error.contains("hostile.pth"), "{what}: {error}");
+        assert!(!trace.exists(), "{what} ran");
+    }
+}
+
+/// A file that was damaged anywhere is an error or other numbers, never a crash.
+#[test]
+fn damaged_files_do_not_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let (params, ..) = small(1);
+    let (pth, safetensors) = (folder.path().join("a.pth"), folder.path().join("a.safetensors"));
+    weights::save_pth(&pth, &params).unwrap();
+    weights::save(&safetensors, &params, None, &BTreeMap::new()).unwrap();
+    let mut draws = react_random::Draws::new(5, "damage", 0, 0);
+    for path in [pth, safetensors] {
+        let whole = std::fs::read(&path).unwrap();
+        for round in 0..600 {
+            let mut bytes = whole.clone();
+            for _ in 0..=draws.below(3) {
+                let place = draws.below(bytes.len());
+                bytes[place] = draws.u32() as u8;
+            }
+            if round % 3 == 0 {
+                bytes.truncate(draws.below(bytes.len()));
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            if let Ok(tensors) = Tensors::read(&path) {
+                let names: Vec<_> = tensors.names().map(str::to_owned).collect();
+                names.iter().for_each(|name| drop(tensors.get(name)));
+                drop(tensors.transvae());
+            }
+        }
+    }
 }
 
 #[test]

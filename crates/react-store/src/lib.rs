@@ -24,4 +24,4 @@ mod npy;
 pub use atomic::{AtomicFile, append_line, write_atomic};
 pub use error::StoreError;
 pub use header::{NpyElement, NpyHeader, read_npy_header};
-pub use npy::{NpyMap, NpyWriter, read_npy_f32, read_npy_f64, read_npy_u8, write_npy};
+pub use npy::{NpyMap, NpyWriter, parse_npy_f32, read_npy_f32, read_npy_f64, read_npy_u8, write_npy};

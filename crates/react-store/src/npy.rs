@@ -96,18 +96,7 @@ impl NpyMap {
 
     /// All elements as f64.
     fn iter_f64(&self) -> Box<dyn Iterator<Item = f64> + '_> {
-        macro_rules! chunks {
-            ($type:ty, $size:literal) => {
-                Box::new(self.bytes().as_chunks::<$size>().0.iter().map(|bytes| <$type>::from_le_bytes(*bytes) as f64))
-            };
-        }
-        match self.header.element {
-            NpyElement::U8 | NpyElement::Bool => Box::new(self.bytes().iter().map(|byte| f64::from(*byte))),
-            NpyElement::I32 => chunks!(i32, 4),
-            NpyElement::I64 => chunks!(i64, 8),
-            NpyElement::F32 => chunks!(f32, 4),
-            NpyElement::F64 => chunks!(f64, 8),
-        }
+        values(self.header.element, self.bytes())
     }
 
     fn want(&self, element: NpyElement) -> Result<(), StoreError> {
@@ -121,6 +110,42 @@ impl NpyMap {
     fn array<T>(&self, values: Vec<T>) -> Result<ArrayD<T>, StoreError> {
         ArrayD::from_shape_vec(IxDyn(&self.header.shape), values).map_err(|error| StoreError::npy(&self.path, error.to_string()))
     }
+}
+
+/// The elements of an array's data as f64.
+fn values(element: NpyElement, bytes: &[u8]) -> Box<dyn Iterator<Item = f64> + '_> {
+    macro_rules! chunks {
+        ($type:ty, $size:literal) => {
+            Box::new(bytes.as_chunks::<$size>().0.iter().map(|bytes| <$type>::from_le_bytes(*bytes) as f64))
+        };
+    }
+    match element {
+        NpyElement::U8 | NpyElement::Bool => Box::new(bytes.iter().map(|byte| f64::from(*byte))),
+        NpyElement::I32 => chunks!(i32, 4),
+        NpyElement::I64 => chunks!(i64, 8),
+        NpyElement::F32 => chunks!(f32, 4),
+        NpyElement::F64 => chunks!(f64, 8),
+    }
+}
+
+/// An npy file that is in memory already (an archive's entry), of any number type, as f32; errors call it `place`.
+///
+/// ```
+/// use std::path::Path;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("a.npy");
+/// react_store::write_npy(&path, &ndarray::arr1(&[1.0f64, 2.5]))?;
+/// let array = react_store::parse_npy_f32(&std::fs::read(&path)?, Path::new("archive.npz/a"))?;
+/// assert_eq!(array, ndarray::arr1(&[1.0, 2.5]).into_dyn());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`crate::read_npy_header`].
+pub fn parse_npy_f32(bytes: &[u8], place: &Path) -> Result<ArrayD<f32>, StoreError> {
+    let header = read_from(&mut &bytes[..], bytes.len() as u64, place)?;
+    let values = values(header.element, &bytes[header.data_offset..]).map(|x| x as f32).collect();
+    ArrayD::from_shape_vec(IxDyn(&header.shape), values).map_err(|error| StoreError::npy(place, error.to_string()))
 }
 
 /// Reads an array of any number type as f32 (f64 are rounded).

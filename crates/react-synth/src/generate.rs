@@ -76,7 +76,7 @@ pub fn generate(config: &SynthConfig, root: &Path, progress: &dyn Progress) -> R
     Ok(report(written))
 }
 
-fn pool(threads: usize) -> Result<rayon::ThreadPool, SynthError> {
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool, SynthError> {
     let build = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     build.map_err(|source| SynthError::Threads { threads, why: source.to_string() })
 }
@@ -135,7 +135,7 @@ fn clip(world: &World, dyad: &Dyad, role: Role, head: &Head, root: &Path) -> Res
     Ok(true)
 }
 
-fn folder_of(path: &Path) -> Result<(), SynthError> {
+pub(crate) fn folder_of(path: &Path) -> Result<(), SynthError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     std::fs::create_dir_all(folder).map_err(|source| SynthError::Io { action: "make the folder", file: folder.to_owned(), source })
 }

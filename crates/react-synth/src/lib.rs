@@ -8,6 +8,7 @@
 //!
 //! - [`generate`]: a [`SynthConfig`] → a folder of mp4, wav, csv and npy files. The same seed gives the same bytes on any
 //!   number of threads.
+//! - [`hume`]: reactions of one person to a stimulus, with intensities of seven emotions, in Hume-Reaction's layout.
 //! - [`World`]: the same as numbers, without a file. [`Truth`]: what `truth.json` says about a corpus on disk.
 //!
 //! Units: frames at 25 a second, sound at 44.1 kHz in [−1, 1], rotations in rad, translations in dm.
@@ -27,6 +28,7 @@ mod affect;
 mod config;
 mod error;
 mod generate;
+pub mod hume;
 mod perform;
 mod script;
 mod signal;

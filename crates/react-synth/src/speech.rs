@@ -31,15 +31,15 @@ const PROSODY: [Prosody; 3] = [
 ];
 
 /// Formants (Hz) of five vowels: a, e, i, o, u.
-const VOWELS: [[f32; 3]; 5] =
+pub(crate) const VOWELS: [[f32; 3]; 5] =
     [[760.0, 1250.0, 2500.0], [480.0, 1850.0, 2550.0], [300.0, 2250.0, 2950.0], [480.0, 900.0, 2450.0], [330.0, 780.0, 2300.0]];
 const BANDWIDTHS: [f32; 3] = [80.0, 110.0, 160.0];
 
-struct Syllable {
-    start: f32,
-    length: f32,
-    vowel: [f32; 3],
-    stress: f32,
+pub(crate) struct Syllable {
+    pub(crate) start: f32,
+    pub(crate) length: f32,
+    pub(crate) vowel: [f32; 3],
+    pub(crate) stress: f32,
 }
 
 /// Who says what when: syllables, and the prosody of events.
@@ -149,27 +149,27 @@ impl Utterance {
 
 impl Syllable {
     /// Its loudness over time, 0…1.
-    fn shape(&self, seconds: f32) -> f32 {
+    pub(crate) fn shape(&self, seconds: f32) -> f32 {
         let u = (seconds - self.start) / self.length;
         if u <= 0.0 || u >= 1.0 { 0.0 } else { smoothstep(u / 0.2) * smoothstep((1.0 - u) / 0.25) }
     }
 }
 
 #[derive(Clone, Copy, Default)]
-struct Control {
-    pitch: f32,
-    amplitude: f32,
-    breath: f32,
-    cutoff: f32,
-    vowel: [f32; 3],
+pub(crate) struct Control {
+    pub(crate) pitch: f32,
+    pub(crate) amplitude: f32,
+    pub(crate) breath: f32,
+    pub(crate) cutoff: f32,
+    pub(crate) vowel: [f32; 3],
 }
 
-fn decibels(db: f32) -> f32 {
+pub(crate) fn decibels(db: f32) -> f32 {
     10f32.powf(db / 20.0)
 }
 
 /// Rosenberg's glottal pulse over one period, its mean removed: opens for 0.4, closes for 0.16, rests.
-fn glottal(phase: f32) -> f32 {
+pub(crate) fn glottal(phase: f32) -> f32 {
     const OPENING: f32 = 0.40;
     const CLOSING: f32 = 0.16;
     let flow = if phase < OPENING {
@@ -186,7 +186,7 @@ fn glottal(phase: f32) -> f32 {
 
 /// Lip radiation, the source's low-pass, and three resonators in parallel.
 #[derive(Default)]
-struct Tract {
+pub(crate) struct Tract {
     previous: f32,
     low: f32,
     smooth: f32,
@@ -203,7 +203,7 @@ struct Resonator {
 }
 
 impl Tract {
-    fn tune(&mut self, control: &Control, rate: f32) {
+    pub(crate) fn tune(&mut self, control: &Control, rate: f32) {
         self.smooth = 1.0 - (-std::f32::consts::TAU * control.cutoff / rate).exp();
         for (i, formant) in self.formants.iter_mut().enumerate() {
             let radius = (-std::f32::consts::PI * BANDWIDTHS[i] / rate).exp();
@@ -216,7 +216,7 @@ impl Tract {
         }
     }
 
-    fn filter(&mut self, source: f32) -> f32 {
+    pub(crate) fn filter(&mut self, source: f32) -> f32 {
         self.low += self.smooth * (source - self.low);
         let radiated = self.low - 0.9 * self.previous;
         self.previous = self.low;

@@ -1,11 +1,16 @@
-//! Prints the learning rate of every tenth step of a preset: `cargo run -p react-train --example learning_rate demo`
-#![allow(clippy::print_stdout)]
+//! Prints the learning rate of every epoch of a preset on a split of 24 batches:
+//! `cargo run -p react-train --example learning_rate demo train.schedule=step train.milestones=[20,40]`
+#![allow(clippy::print_stdout, reason = "an example's voice")]
+
+use react_train::train::Plan;
 
 fn main() -> anyhow::Result<()> {
-    let preset = std::env::args().nth(1).unwrap_or_else(|| "demo".to_owned());
-    let config = react_train::Config::load(&preset, &[])?;
-    for step in (0..=200).step_by(10) {
-        println!("{step:4} {:.6}", config.train.learning_rate_at(step, 200));
+    let mut args = std::env::args().skip(1);
+    let preset = args.next().unwrap_or_else(|| "demo".to_owned());
+    let train = react_train::Config::load(&preset, &args.collect::<Vec<_>>())?.train;
+    let plan = Plan::new(&train, 24);
+    for epoch in 0..u64::from(train.epochs) {
+        println!("{epoch:4} {:.6}", train.learning_rate_at(epoch * plan.steps_per_epoch(), &plan));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The command line: what was typed.
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show shapes as [N,K,T,25], without escapes")]
 
-use crate::config::{CorpusKind, Task};
-use clap::{Args, Parser, Subcommand};
+use crate::config::{CorpusKind, Tail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Facial-reaction modelling, from raw recordings to scored results and pictures.
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "react-train", version)]
 pub struct Cli {
-    /// A preset (demo, offline, offline-synthetic) or a TOML file.
+    /// A preset (demo, offline, offline-synthetic, online, online-demo) or a TOML file.
     #[arg(long, global = true, default_value = "demo", value_name = "PRESET|FILE")]
     pub config: String,
     /// Sets a key of the configuration, as train.epochs=10; may be given again.
@@ -34,7 +34,7 @@ pub enum Command {
     /// Packs a corpus: decodes, resizes, crops, computes audio features, writes NumPy files and the manifest; resumable.
     Prepare(Prepare),
     /// Trains on a packed corpus; goes on where a stopped training of the same configuration ended.
-    Train,
+    Train(Train),
     /// Generates reactions for a whole split and scores them beside the baselines.
     Evaluate,
     /// Draws the report of a run again.
@@ -43,15 +43,40 @@ pub enum Command {
     Predict(Predict),
     /// Scores predictions of any program.
     Score(Score),
-    /// Scores the naive baselines on a packed split.
-    Baselines,
-    /// Converts weights: a published .pth to .safetensors.
+    /// Scores the naive baselines GT, Random, Mime, MeanSeq and MeanFr, on a packed split or on arrays.
+    Baselines(Baselines),
+    /// Writes which reactions are appropriate for which speaker: from the challenge's files, or built from the data.
+    Neighbours(Neighbours),
+    /// Converts weights: a published .pth to .safetensors, or back.
     Convert(Convert),
+}
+
+/// `train`
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Writes TensorBoard's events into the run's folder, as train.tensorboard=true.
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Seeds to train, from the configuration's on (eri).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+    /// A trained network of the voice, for the fusion's audio branch to begin with (eri).
+    #[arg(long, value_name = "FILE")]
+    pub init_audio: Option<PathBuf>,
+    /// A trained network of the face, for the fusion's video branch to begin with (eri).
+    #[arg(long, value_name = "FILE")]
+    pub init_video: Option<PathBuf>,
+    /// ImageNet's weights of a ResNet-18, torchvision's .pth or safetensors (eri).
+    #[arg(long, value_name = "FILE")]
+    pub init_backbone: Option<PathBuf>,
 }
 
 /// `synth`
 #[derive(Debug, Args)]
 pub struct Synth {
+    /// What kind: dyads in the challenge's layout (synthetic), or clips in Hume-Reaction's (hume).
+    #[arg(long, value_enum, default_value_t = CorpusKind::Synthetic)]
+    pub corpus: CorpusKind,
     /// Dyads in all; a quarter of them, at least one, is for validation.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub pairs: u32,
@@ -81,6 +106,15 @@ pub struct Prepare {
     /// Where the packed files go.
     #[arg(long, value_name = "OUT")]
     pub out: Option<PathBuf>,
+    /// Where faces are (hume): centre, or a .csv of boxes with the columns clip, frame, x, y, w, h.
+    #[arg(long, value_name = "centre|CSV")]
+    pub faces: Option<String>,
+    /// Computes what a frozen network sees of the packed frames too (hume): dinov2-small, convnext-tiny or clip-vit-b32.
+    #[arg(long, value_name = "NETWORK", requires = "weights")]
+    pub frame_features: Option<String>,
+    /// Weights of that network, .safetensors.
+    #[arg(long, value_name = "FILE", requires = "frame_features")]
+    pub weights: Option<PathBuf>,
     /// Pixels of the shorter side before the crop.
     #[arg(long, value_name = "PIXELS")]
     pub shorter: Option<usize>,
@@ -102,18 +136,28 @@ pub struct Report {
 /// `predict`, in the form that other programs use.
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// Weights: .safetensors of this program, or the published .pth.
+    /// Weights: .safetensors of this program, or the published .pth. With --split, one of the configuration's seeds; their mean
+    /// without it.
+    #[arg(long, value_name = "FILE", required_unless_present = "split")]
+    pub checkpoint: Option<PathBuf>,
+    /// Which network: of reactions, offline or online, or of intensities (eri).
+    #[arg(long, value_enum, required_unless_present = "split")]
+    pub task: Option<PredictTask>,
+    /// The speaker's frames: .npy u8 [T,H,W,3], as the network sees them, or a video. For eri a video; it may be missing.
+    #[arg(long, value_name = "V", required_if_eq_any([("task", "offline"), ("task", "online")]))]
+    pub speaker_video: Option<PathBuf>,
+    /// The speaker's sound: .npy f32 [T,78], or .wav. For eri a sound; it may be missing.
+    #[arg(long, value_name = "A", required_if_eq_any([("task", "offline"), ("task", "online")]))]
+    pub speaker_audio: Option<PathBuf>,
+    /// Intensities of a packed split (a configuration of eri): predictions-SPLIT.csv with File_ID and a column an emotion.
+    #[arg(long, value_name = "SPLIT", conflicts_with_all = ["task", "speaker_video", "speaker_audio"])]
+    pub split: Option<String>,
+    /// Weights of the frozen network that an intensity network looks through, .safetensors (eri, from files).
     #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// Which network.
-    #[arg(long, value_enum)]
-    pub task: Task,
-    /// The speaker's frames: .npy u8 [T,H,W,3], as the network sees them, or a video.
-    #[arg(long, value_name = "V")]
-    pub speaker_video: PathBuf,
-    /// The speaker's sound: .npy f32 [T,78], or .wav.
-    #[arg(long, value_name = "A")]
-    pub speaker_audio: PathBuf,
+    pub weights: Option<PathBuf>,
+    /// With --split, clips that go through the network at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub batch_size: usize,
     /// Reactions to generate.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
@@ -123,35 +167,197 @@ pub struct Predict {
     /// Seed of the latent draws.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Frames of a window (online).
+    #[arg(long, value_name = "W", default_value_t = 8, value_parser = at_least_one)]
+    pub window: usize,
+    /// What becomes of frames that do not fill a window (online): one more, shorter window, or zeros as published.
+    #[arg(long, value_enum, default_value_t = Tail::Generate)]
+    pub tail: Tail,
+    /// Frames over which a window is cross-faded with what the one before it foresaw (online); 0 as published.
+    #[arg(long, value_name = "W", default_value_t = 0)]
+    pub overlap: usize,
+    /// Answers as in a conversation, each window at the same cost (online): the norms are those of the frames so far.
+    #[arg(long)]
+    pub stream: bool,
+    /// Frames of its own past that a conversation looks back on.
+    #[arg(long, value_name = "FRAMES", default_value_t = 750, value_parser = at_least_one)]
+    pub past: usize,
+    /// Draws it too: reaction.mp4 and reaction.png, the speaker beside the generated listeners.
+    #[arg(long)]
+    pub render: bool,
+    /// What is added to the coefficients before they are drawn, .npy [58]; the checkpoint's where it is not given.
+    #[arg(long, value_name = "M.npy")]
+    pub mean_face: Option<PathBuf>,
     /// Pixels of a video's shorter side before the crop; the checkpoint's where it is not given.
     #[arg(long, value_name = "PIXELS")]
     pub shorter: Option<usize>,
     /// Pixels of the centre crop of a video; the checkpoint's where it is not given.
     #[arg(long, value_name = "PIXELS")]
     pub crop: Option<usize>,
-    /// Folder for reaction_3dmm.npy [K,T,58], reaction_emotion.npy [K,T,25], latent_mu.npy and latent_std.npy [windows,d].
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// Folder for reaction_3dmm.npy [K,T,58], reaction_emotion.npy [K,T,25], latent_mu.npy and latent_std.npy [windows,d], or for
+    /// intensities.csv. With --split, that of the configuration's runs where it is not given.
+    #[arg(long, value_name = "DIR", required_unless_present = "split")]
+    pub out: Option<PathBuf>,
 }
 
-/// `score`, in the form that other programs use.
+/// What is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PredictTask {
+    /// The whole reaction from the whole clip.
+    Offline,
+    /// The reaction window by window.
+    Online,
+    /// Intensities of emotions.
+    Eri,
+}
+
+impl Predict {
+    /// An argument that this call needs.
+    ///
+    /// # Errors
+    /// Where it was not given.
+    pub(crate) fn needed<'a, T: ?Sized>(&self, name: &str, value: Option<&'a T>) -> anyhow::Result<&'a T> {
+        anyhow::Context::with_context(value, || format!("wanted --{name}"))
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be 1 or more".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("is no whole number".to_owned()),
+    }
+}
+
+/// `score`, in the form that other programs use. Arrays are .npy (mapped), .npz or .safetensors (an array of the argument's name, the
+/// only one, or one array a clip; FILE:KEY names one), or a folder with one .npy a clip. With one array a clip, lengths may differ.
 #[derive(Debug, Args)]
 pub struct Score {
-    /// Generated attributes, .npy [N,K,T,25].
-    #[arg(long, value_name = "P.npy")]
-    pub prediction: PathBuf,
-    /// The listener's attributes, .npy [N,T,25].
-    #[arg(long, value_name = "G.npy")]
-    pub listener: PathBuf,
-    /// The speaker's attributes, .npy [N,T,25]; without it no FRSyn.
-    #[arg(long, value_name = "S.npy")]
+    /// Generated attributes, [N,K,T,25], or one array a clip [K,T,25].
+    #[arg(long, value_name = "P", requires = "listener", required_unless_present_any = ["features_real", "frrea_real"])]
+    pub prediction: Option<PathBuf>,
+    /// The listener's attributes, [N,T,25], or one array a clip [T,25].
+    #[arg(long, value_name = "G", requires = "prediction")]
+    pub listener: Option<PathBuf>,
+    /// The speaker's attributes, [N,T,25], or one array a clip [T,25]; without it no FRSyn.
+    #[arg(long, value_name = "S")]
     pub speaker: Option<PathBuf>,
-    /// Appropriate reactions, .npy [N,N]; without it the identity.
-    #[arg(long, value_name = "M.npy")]
+    /// Appropriate reactions, [N,N], or what `neighbours` wrote; without it the identity.
+    #[arg(long, value_name = "M")]
     pub neighbours: Option<PathBuf>,
+    /// Rounds the predictions' AUs to 0 or 1 first.
+    #[arg(long)]
+    pub binarize: bool,
+    /// ACC too (our definition) with its chance level: every prediction against every listener, which takes long.
+    #[arg(long)]
+    pub acc: bool,
+    /// Resampled sets of clips for the 95 % intervals; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub bootstrap: u32,
+    /// Seed of the intervals.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Keeps what FRDist and ACC found, and goes on from there when it is called again.
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// FRRea of these features of real frames, [vectors,features], of any network.
+    #[arg(long, value_name = "X", requires = "features_generated", conflicts_with = "frrea_real")]
+    pub features_real: Option<PathBuf>,
+    /// The features of generated frames.
+    #[arg(long, value_name = "Y", requires = "features_real")]
+    pub features_generated: Option<PathBuf>,
+    /// FRRea of real frames: a folder of videos (.mp4, .avi), of PNGs or of folders of PNGs, or u8 [F,H,W,3] as .npy.
+    #[arg(long, value_name = "PATH", requires = "frrea_generated")]
+    pub frrea_real: Option<PathBuf>,
+    /// The generated frames, in the same forms.
+    #[arg(long, value_name = "PATH", requires = "frrea_real")]
+    pub frrea_generated: Option<PathBuf>,
+    /// Weights of the FID Inception-v3 (.pth or .safetensors), for FRRea.
+    #[arg(long, value_name = "PATH")]
+    pub inception: Option<PathBuf>,
+    /// Takes frames 0, N, 2N, … of every clip for FRRea; without it the published protocol: frames 1, 31, 61, … of every 25th batch
+    /// of 4 clips.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stride: Option<u32>,
+    /// The system's name in tables; the predictions' file where it is not given.
+    #[arg(long)]
+    pub name: Option<String>,
     /// Writes the scores as JSON too.
     #[arg(long, value_name = "OUT")]
     pub json: Option<PathBuf>,
+    /// Writes a CSV line with its head.
+    #[arg(long, value_name = "OUT")]
+    pub csv: Option<PathBuf>,
+    /// Writes rows of a LaTeX table.
+    #[arg(long, value_name = "OUT")]
+    pub latex: Option<PathBuf>,
+}
+
+/// `baselines`: on the configuration's packed split, or on arrays where --listener is given.
+#[derive(Debug, Args)]
+pub struct Baselines {
+    /// Real listeners' attributes, in the forms that `score` reads.
+    #[arg(long, value_name = "G")]
+    pub listener: Option<PathBuf>,
+    /// Speakers' attributes; without them no Mime.
+    #[arg(long, value_name = "S", requires = "listener")]
+    pub speaker: Option<PathBuf>,
+    /// Appropriate reactions; without them the identity.
+    #[arg(long, value_name = "M", requires = "listener")]
+    pub neighbours: Option<PathBuf>,
+    /// Training listeners' attributes, for MeanSeq and MeanFr; without them neither.
+    #[arg(long, value_name = "L", requires = "listener")]
+    pub training_listener: Option<PathBuf>,
+    /// Reactions to each clip; the configuration's where it is not given.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: Option<u32>,
+    /// Seed of Random; the configuration's where it is not given.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Writes all scores, of each clip too, as JSON.
+    #[arg(long, value_name = "OUT")]
+    pub json: Option<PathBuf>,
+    /// Writes the table as CSV.
+    #[arg(long, value_name = "OUT")]
+    pub csv: Option<PathBuf>,
+    /// Writes the table as LaTeX.
+    #[arg(long, value_name = "OUT")]
+    pub latex: Option<PathBuf>,
+}
+
+/// `neighbours`: one file of appropriate reactions for a split, which `score --neighbours` reads.
+#[derive(Debug, Args)]
+pub struct Neighbours {
+    /// A corpus in its published layout; the configuration's where neither it nor single files are given.
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The split.
+    #[arg(long, default_value = "val")]
+    pub split: String,
+    /// The list of the matrix's rows, data_indices.csv; the corpus' where it is not given.
+    #[arg(long, value_name = "CSV")]
+    pub indices: Option<PathBuf>,
+    /// The corpus' matrix, Approprirate_facial_reaction.npy; the corpus' where it is not given.
+    #[arg(long, value_name = "NPY")]
+    pub matrix: Option<PathBuf>,
+    /// The split's pairs, val.csv; the corpus' where it is not given.
+    #[arg(long, value_name = "CSV")]
+    pub pairs: Option<PathBuf>,
+    /// Builds them from the speakers' attributes: similar behaviours call for the same reactions.
+    #[arg(long, conflicts_with_all = ["indices", "matrix"])]
+    pub from_data: bool,
+    /// Speakers' attributes, in the forms that `score` reads, instead of a corpus'; with --from-data.
+    #[arg(long, value_name = "S", requires = "from_data", conflicts_with_all = ["root", "pairs"])]
+    pub speaker: Option<PathBuf>,
+    /// With --from-data: speakers at most this far from each other are similar.
+    #[arg(long, value_name = "D", requires = "from_data", conflicts_with = "share")]
+    pub threshold: Option<f64>,
+    /// With --from-data, where no threshold is given: this share of all pairs is similar.
+    #[arg(long, value_name = "SHARE", requires = "from_data", default_value_t = 0.035)]
+    pub share: f64,
+    /// Where to: .npz with the clips' names, the matrix, the rule and the sources' hashes.
+    #[arg(long, value_name = "NPZ")]
+    pub out: PathBuf,
 }
 
 /// `convert`
@@ -159,6 +365,6 @@ pub struct Score {
 pub struct Convert {
     /// The weights to read, .pth or .safetensors.
     pub from: PathBuf,
-    /// The .safetensors file to write.
+    /// The file to write; its ending, .pth or .safetensors, says what it will be.
     pub to: PathBuf,
 }

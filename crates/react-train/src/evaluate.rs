@@ -79,7 +79,7 @@ pub struct PerClip {
 }
 
 impl System {
-    fn new(name: &str, kind: Kind, scores: &Scores) -> Result<Self> {
+    pub(crate) fn new(name: &str, kind: Kind, scores: &Scores) -> Result<Self> {
         let per_clip = |value: fn(&ClipScores) -> f64| scores.per_clip.iter().map(value).collect();
         Ok(Self {
             name: name.to_owned(),
@@ -112,7 +112,7 @@ fn reshaped<T: for<'de> Deserialize<'de>>(numbers: &impl Serialize) -> Result<BT
     Ok(serde_json::from_value(serde_json::to_value(numbers)?)?)
 }
 
-fn table(split: &str, systems: &[System]) -> ScoreTable {
+pub(crate) fn table(split: &str, systems: &[System]) -> ScoreTable {
     let metrics = Metric::react();
     ScoreTable {
         title: format!("Scores on the split {split}"),
@@ -183,14 +183,15 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
     Ok(evaluation)
 }
 
-/// Scores the real listeners, the naive baselines and, on the synthetic corpus, the oracle: everything but a network.
+/// Scores the real listeners, the naive baselines and, on the synthetic corpus, the oracle: everything but a network. Their table and
+/// all their numbers.
 ///
 /// # Errors
 /// Where the packed corpus is missing.
-pub fn baselines(config: &Config) -> Result<String> {
+pub fn baselines(config: &Config) -> Result<(ScoreTable, Vec<System>)> {
     let data = Data::open(config)?;
-    let table = table(&config.evaluate.split, &data.naive(config)?);
-    Ok(react_viz::table::text(&table))
+    let systems = data.naive(config)?;
+    Ok((table(&config.evaluate.split, &systems), systems))
 }
 
 /// The scores of a run, if it was evaluated.

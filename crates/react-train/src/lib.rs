@@ -6,15 +6,20 @@
 //! - [`Run`]: the folder `runs/<name>`.
 //!
 //! ```no_run
+//! use react_train::train::Stop;
 //! let config = react_train::Config::load("demo", &["train.epochs=1".to_owned()])?;
-//! let outcome = react_train::pipeline::run(&config)?;
+//! let outcome = react_train::pipeline::run(&config, &Stop::never())?;
 //! println!("{}", outcome.report.display());
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+pub mod baselines;
 pub mod cli;
-mod config;
+pub mod config;
+mod convert;
+pub mod eri;
 pub mod evaluate;
+pub mod neighbours;
 pub mod pipeline;
 pub mod predict;
 mod program;
@@ -25,7 +30,7 @@ pub mod score;
 mod tensors;
 pub mod train;
 
-pub use config::{Config, CorpusKind, Frames, PRESETS, Task};
+pub use config::{Config, CorpusKind, Frames, PRESETS, Schedule, Tail, Task};
 pub use program::main;
 pub use progress::Progress;
 pub use run::{Record, Run};

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, CorpusKind};
 use crate::evaluate::Evaluation;
-use crate::train::Trained;
+use crate::train::Stop;
 use crate::{Progress, Run, cli, evaluate, report, train};
 use anyhow::{Context, Result, bail};
 use react_data::{PrepareConfig, Recipe};
@@ -32,8 +32,8 @@ impl std::fmt::Display for Outcome {
 /// Makes the synthetic corpus where it is missing, packs, trains, evaluates, draws.
 ///
 /// # Errors
-/// Those of the stages.
-pub fn run(config: &Config) -> Result<Outcome> {
+/// Those of the stages, and [`train::Interrupted`] where the training was stopped.
+pub fn run(config: &Config, stop: &Stop) -> Result<Outcome> {
     corpus(config)?;
     let packing = PrepareConfig {
         recipe: Recipe::named(config.corpus.kind.recipe())?,
@@ -44,7 +44,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     };
     tracing::info!("prepare    {}", prepare(&packing)?);
     let run = Run::open(config)?;
-    let trained: Trained = train::train(config, &run)?;
+    let trained = train::train(config, &run, stop)?.or_interrupted()?;
     tracing::info!("{trained}");
     let evaluation = evaluate::evaluate(config, &run)?;
     let reused = if evaluation.reused { "reused the scores of" } else { "scored" };
@@ -80,8 +80,9 @@ fn corpus(config: &Config) -> Result<()> {
         (CorpusKind::Synthetic, None) => {
             bail!("there is no corpus in {}, and the configuration has no [corpus.synthetic] to make one", root.display())
         }
-        (CorpusKind::React2024, _) => {
-            bail!("there is no corpus in {}: see data-prep/react2024/README.md on how to get it, or set corpus.root", root.display())
+        (kind @ (CorpusKind::React2024 | CorpusKind::Hume), _) => {
+            let recipe = kind.recipe();
+            bail!("there is no corpus in {}: see data-prep/{recipe}/README.md on how to get it, or set corpus.root", root.display())
         }
     }
 }
@@ -142,13 +143,13 @@ fn make(config: &SynthConfig, root: &Path) -> Result<String> {
 }
 
 /// A stage whose number of units is known once it has begun.
-struct Units {
+pub(crate) struct Units {
     stage: &'static str,
     progress: std::sync::OnceLock<Progress>,
 }
 
 impl Units {
-    fn new(stage: &'static str) -> Self {
+    pub(crate) fn new(stage: &'static str) -> Self {
         Self { stage, progress: std::sync::OnceLock::new() }
     }
 }

@@ -1,10 +1,14 @@
 //! The program: one `match` over the subcommands. Errors are handled here, once.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the program's voice")]
 
-use crate::cli::{Cli, Command};
-use crate::{Config, Run, evaluate, pipeline, predict, report, score, train};
-use anyhow::Result;
+use crate::cli::{Cli, Command, PredictTask};
+use crate::config::CorpusKind;
+use crate::eri::{self, Beginnings, EriConfig};
+use crate::train::{Interrupted, Stop};
+use crate::{Config, Run, baselines, convert, evaluate, neighbours, pipeline, predict, report, score, train};
+use anyhow::{Result, bail};
 use clap::Parser;
+use react_model::frozen::Kind;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -12,7 +16,8 @@ use tracing_subscriber::EnvFilter;
 /// Backward passes recurse over the graph: the default stack of 2 MB is too small for long sequences.
 const STACK_BYTES: usize = 256 << 20;
 
-/// The program. Exit code 0 where all went well, 1 after an error (one sentence on standard error), 2 after a wrong argument.
+/// The program. Exit code 0 where all went well, 1 after an error (one sentence on standard error), 2 after a wrong argument, 130
+/// where a training was stopped by a signal, and saved.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -26,6 +31,10 @@ pub fn main() -> ExitCode {
         .and_then(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the program failed; this is a defect"))));
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("{error}");
+            error.downcast_ref().map_or(ExitCode::FAILURE, |interrupted: &Interrupted| interrupted.exit_code().into())
+        }
         Err(error) => {
             // Some libraries' messages (TOML's) have lines; an error is one sentence on one line.
             let text = format!("{error:#}");
@@ -36,19 +45,23 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<()> {
+    if EriConfig::is_named_by(&cli.config)? || is_of_intensities(&cli) {
+        return intensities(&cli);
+    }
     let config = || Config::load(&cli.config, &cli.set);
     if cli.print_plan {
         print!("{}", config()?.to_toml()?);
         return Ok(());
     }
     match &cli.command {
-        None => println!("{}", pipeline::run(&config()?)?),
+        None => println!("{}", pipeline::run(&config()?, &Stop::on_signals()?)?),
         Some(Command::Synth(args)) => println!("{}", pipeline::synth(args)?),
         Some(Command::Prepare(args)) => println!("{}", pipeline::prepare(&pipeline::prepare_plan(&config()?, args)?)?),
-        Some(Command::Train) => {
-            let config = config()?;
+        Some(Command::Train(args)) => {
+            let mut config = config()?;
+            config.train.tensorboard |= args.tensorboard;
             let run = Run::open(&config)?;
-            println!("{}", train::train(&config, &run)?);
+            println!("{}", train::train(&config, &run, &Stop::on_signals()?)?.or_interrupted()?);
         }
         Some(Command::Evaluate) => {
             let config = config()?;
@@ -61,10 +74,75 @@ fn dispatch(cli: Cli) -> Result<()> {
         }
         Some(Command::Predict(args)) => println!("{}", predict::predict(args)?),
         Some(Command::Score(args)) => println!("{}", score::score(args)?),
-        Some(Command::Baselines) => println!("{}", evaluate::baselines(&config()?)?),
+        Some(Command::Baselines(args)) => println!("{}", baselines::baselines(&config()?, args)?),
+        Some(Command::Neighbours(args)) => println!("{}", neighbours::neighbours(&config, args)?),
         Some(Command::Convert(args)) => {
-            let numbers = predict::convert(&args.from, &args.to)?;
+            let numbers = convert::convert(&args.from, &args.to)?;
             println!("{numbers} parameters in {}", args.to.display());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a call is about intensities, whatever its configuration says.
+fn is_of_intensities(cli: &Cli) -> bool {
+    match &cli.command {
+        Some(Command::Prepare(args)) => args.corpus == Some(CorpusKind::Hume),
+        Some(Command::Synth(args)) => args.corpus == CorpusKind::Hume,
+        Some(Command::Predict(args)) => args.split.is_some() || args.task == Some(PredictTask::Eri),
+        Some(Command::Report(args)) => EriConfig::is_run(&args.run),
+        _ => false,
+    }
+}
+
+/// The second job.
+fn intensities(cli: &Cli) -> Result<()> {
+    // `prepare --corpus hume` and the like need no configuration of their own.
+    let name = if EriConfig::is_named_by(&cli.config)? { cli.config.as_str() } else { "eri-fusion" };
+    let config = || EriConfig::load(name, &cli.set);
+    if cli.print_plan {
+        print!("{}", toml::to_string(&config()?)?);
+        return Ok(());
+    }
+    match &cli.command {
+        None => {
+            let evaluation = eri::run(&config()?, 1, &Beginnings::default(), &Stop::on_signals()?)?;
+            println!("{evaluation}");
+        }
+        Some(Command::Synth(args)) => println!("{}", eri::synth(args)?),
+        Some(Command::Prepare(args)) => {
+            let plan = eri::prepare_plan(&config()?, args)?;
+            println!("{}", eri::prepare(&plan)?);
+            if let (Some(network), Some(weights)) = (&args.frame_features, &args.weights) {
+                println!("{}", eri::compute(&plan.out, Kind::named(network)?, weights)?);
+            }
+        }
+        Some(Command::Train(args)) => {
+            let beginnings = Beginnings {
+                audio: args.init_audio.as_deref(),
+                video: args.init_video.as_deref(),
+                backbone: args.init_backbone.as_deref(),
+            };
+            for (seed, best) in eri::train_seeds(&config()?, args.seeds, &beginnings, &Stop::on_signals()?)? {
+                println!("seed {seed}: mean correlation {best:.4} in its best epoch");
+            }
+        }
+        Some(Command::Evaluate) => println!("{}", eri::evaluate(&config()?)?),
+        Some(Command::Report(args)) => println!("report     {}", eri::report(&args.run)?.display()),
+        Some(Command::Predict(args)) => match &args.split {
+            Some(split) => {
+                let path = eri::predict_split(&config()?, split, args.batch_size, args.checkpoint.as_deref(), args.out.as_deref())?;
+                println!("{}", path.display());
+            }
+            None => {
+                let checkpoint = args.needed("checkpoint", args.checkpoint.as_deref())?;
+                let out = args.needed("out", args.out.as_deref())?;
+                let (video, sound) = (args.speaker_video.as_deref(), args.speaker_audio.as_deref());
+                println!("{}", eri::predict_one(checkpoint, args.weights.as_deref(), video, sound, out)?);
+            }
+        },
+        Some(Command::Score(_) | Command::Baselines(_) | Command::Neighbours(_) | Command::Convert(_)) => {
+            bail!("this command is for reactions: {name} is a configuration of intensities")
         }
     }
     Ok(())

@@ -247,6 +247,7 @@ fn data_words(config: &Config) -> &'static str {
     match config.corpus.kind {
         CorpusKind::Synthetic => "the synthetic corpus",
         CorpusKind::React2024 => "the REACT challenge's corpus",
+        CorpusKind::Hume => "Hume-Reaction",
     }
 }
 
@@ -284,7 +285,7 @@ fn rerun(config: &Config) -> Vec<String> {
     ]
 }
 
-fn environment() -> Vec<(String, String)> {
+pub(crate) fn environment() -> Vec<(String, String)> {
     let threads = std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |n| n.to_string());
     [
         ("react-train", env!("CARGO_PKG_VERSION").to_owned()),

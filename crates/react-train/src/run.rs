@@ -49,15 +49,33 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Steps that had been made when it was written.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        match self {
+            Self::Step { step, .. } => step + 1,
+            Self::Validation { step, .. } => *step,
+        }
+    }
+}
+
 impl Run {
     /// The run of a configuration; makes its folder.
     ///
     /// # Errors
     /// Where the folder cannot be made.
     pub fn open(config: &Config) -> Result<Self> {
-        let folder = config.run_folder();
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
-        Ok(Self { folder })
+        Self::at(&config.run_folder())
+    }
+
+    /// A run in any folder; makes it.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn at(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        Ok(Self { folder: folder.to_owned() })
     }
 
     /// An existing run, by its folder.
@@ -102,10 +120,22 @@ impl Run {
         self.file("best.safetensors")
     }
 
-    /// Weights and the optimizer's state after the last finished epoch.
+    /// Weights and the optimizer's state, to go on from.
     #[must_use]
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")
+    }
+
+    /// As [`Self::last`] after an epoch, kept for good.
+    #[must_use]
+    pub fn kept(&self, epoch: u64) -> PathBuf {
+        self.file(&format!("epoch-{epoch:04}.safetensors"))
+    }
+
+    /// Training's records for TensorBoard.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.file("events.out.tfevents.react-train")
     }
 
     /// Scores of the evaluation.
@@ -130,20 +160,32 @@ impl Run {
         Ok(react_store::write_atomic(&self.metrics_file(), |file| file.write_all(text.as_bytes()))?)
     }
 
-    /// Reads the records of training; none where there is no file yet.
+    /// Reads the records of training; none where there is no file yet. A last line without an end, which a full disk can leave, is
+    /// none.
     ///
     /// # Errors
     /// Where a line is no record.
     pub fn records(&self) -> Result<Vec<Record>> {
         let path = self.metrics_file();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let text = self.metrics()?;
         let record = |(index, line): (usize, &str)| {
             serde_json::from_str(line).with_context(|| format!("{}, line {}: no record of training", path.display(), index + 1))
         };
-        text.lines().enumerate().map(record).collect()
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().enumerate().map(record).collect()
+    }
+
+    /// Whether the last record has no end.
+    pub(crate) fn has_torn_record(&self) -> Result<bool> {
+        Ok(self.metrics()?.bytes().last().is_some_and(|byte| byte != b'\n'))
+    }
+
+    fn metrics(&self) -> Result<String> {
+        let path = self.metrics_file();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
 }

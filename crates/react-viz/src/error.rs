@@ -60,6 +60,14 @@ pub enum VizError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of TensorBoard's events could not be read or written.
+    #[error("cannot write {path:?}: {source}")]
+    Events {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A video or picture could not be written.
     #[error(transparent)]
     Media(#[from] MediaError),

@@ -5,6 +5,7 @@
 //! - [`video`]: an mp4 of the speaker's frames beside faces rendered from 58 coefficients;
 //! - [`strip`]: the same as a filmstrip in one PNG;
 //! - [`table`]: scores as text, LaTeX and CSV;
+//! - [`tensorboard`]: event files of scalars and pictures;
 //! - [`Report`]: all of it in one HTML file that opens from disk and asks the network for nothing.
 //!
 //! What is drawn depends on the arguments alone: the same numbers give the same bytes, whatever the number of threads. Text
@@ -31,6 +32,7 @@ mod scores;
 pub mod strip;
 mod svg;
 pub mod table;
+pub mod tensorboard;
 pub mod video;
 
 pub use colour::Colour;

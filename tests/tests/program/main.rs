@@ -1,6 +1,8 @@
 //! The program as its user meets it: commands, exit codes, files and messages.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod convert;
+mod eri;
 mod errors;
 mod pipeline;
 mod real_input;

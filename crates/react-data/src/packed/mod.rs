@@ -37,6 +37,17 @@ impl PackedInfo {
     }
 }
 
+/// Reads the settings of a packed folder, whose being there says that the folder is complete.
+pub(crate) fn read_packed_json<T: serde::de::DeserializeOwned>(dir: &Path) -> Result<T, DataError> {
+    let path = dir.join(PACKED_JSON);
+    let error = |why: String| DataError::Packed { dir: dir.to_owned(), why };
+    let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => error(format!("no complete packed corpus is here (no {PACKED_JSON}): run `prepare` to its end")),
+        _ => DataError::io("read", &path)(source),
+    })?;
+    serde_json::from_str(&text).map_err(|source| error(format!("{PACKED_JSON} cannot be read: {source}")))
+}
+
 /// A packed folder, as [`crate::prepare`] leaves it.
 #[derive(Clone, Debug)]
 pub struct Packed {
@@ -51,15 +62,7 @@ impl Packed {
     /// # Errors
     /// [`DataError::Packed`] where the folder is missing or not packed to the end.
     pub fn open(dir: &Path) -> Result<Self, DataError> {
-        let path = dir.join(PACKED_JSON);
-        let error = |why: String| DataError::Packed { dir: dir.to_owned(), why };
-        let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                error(format!("no complete packed corpus is here (no {PACKED_JSON}): run `prepare` to its end"))
-            }
-            _ => DataError::io("read", &path)(source),
-        })?;
-        let info = serde_json::from_str(&text).map_err(|source| error(format!("{PACKED_JSON} cannot be read: {source}")))?;
+        let info = read_packed_json(dir)?;
         Ok(Self { dir: dir.to_owned(), info, mean_face: read_mean_face(&dir.join("mean_face.npy"))? })
     }
 

@@ -11,34 +11,47 @@ use std::sync::{Mutex, PoisonError};
 
 /// One packed file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileRecord {
+pub(crate) struct FileRecord {
     /// Below the packed folder, with `/`.
-    pub(super) path: String,
-    pub(super) shape: Vec<usize>,
-    pub(super) element: String,
-    pub(super) bytes: u64,
-    pub(super) blake3: String,
+    pub(crate) path: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) element: String,
+    pub(crate) bytes: u64,
+    pub(crate) blake3: String,
     /// Paths of the sources it was made of.
-    pub(super) sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
+    /// [`PACKED`], or why the file holds zeros.
+    #[serde(default = "packed")]
+    pub(crate) status: String,
+    /// What else is to be known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+}
+
+/// The status of a file that holds what its source holds.
+pub(crate) const PACKED: &str = "packed";
+
+fn packed() -> String {
+    PACKED.to_owned()
 }
 
 /// One file (or folder of PNGs) of the corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SourceRecord {
+pub(crate) struct SourceRecord {
     /// Below the corpus's root, with `/`.
-    pub(super) path: String,
-    pub(super) stamp: String,
-    pub(super) blake3: String,
+    pub(crate) path: String,
+    pub(crate) stamp: String,
+    pub(crate) blake3: String,
 }
 
 /// One unit of work that is done: a clip, a split's tables, the mean face.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Done {
-    pub(super) unit: String,
+pub(crate) struct Done {
+    pub(crate) unit: String,
     /// The settings that the unit depends on.
-    pub(super) key: String,
-    pub(super) sources: Vec<SourceRecord>,
-    pub(super) files: Vec<FileRecord>,
+    pub(crate) key: String,
+    pub(crate) sources: Vec<SourceRecord>,
+    pub(crate) files: Vec<FileRecord>,
 }
 
 /// A line of the manifest: no times, no absolute paths, nothing of the machine.
@@ -49,7 +62,9 @@ struct ManifestLine<'a> {
     element: &'a str,
     sources: Vec<ManifestSource<'a>>,
     blake3: &'a str,
-    status: &'static str,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +73,7 @@ struct ManifestSource<'a> {
     blake3: &'a str,
 }
 
-pub(super) struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     // Appending takes turns: two lines must not mix.
     turn: Mutex<()>,
@@ -66,7 +81,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal and reads what is done. A line that a kill cut off is dropped, and its unit done again.
-    pub(super) fn open(path: PathBuf) -> Result<(Self, BTreeMap<String, Done>), DataError> {
+    pub(crate) fn open(path: PathBuf) -> Result<(Self, BTreeMap<String, Done>), DataError> {
         let text = match fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
@@ -92,28 +107,28 @@ impl Journal {
     }
 
     /// Records a unit whose files are durable.
-    pub(super) fn append(&self, done: &Done) -> Result<(), DataError> {
+    pub(crate) fn append(&self, done: &Done) -> Result<(), DataError> {
         let line = json(done);
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(append_line(&self.path, &line)?)
     }
 
     /// Brings the journal into the units' order, without lines that later ones replaced.
-    pub(super) fn compact(&self, done: &BTreeMap<String, Done>) -> Result<(), DataError> {
+    pub(crate) fn compact(&self, done: &BTreeMap<String, Done>) -> Result<(), DataError> {
         let text: String = done.values().map(|entry| json(entry) + "\n").collect();
         write_if_changed(&self.path, &text)
     }
 }
 
 /// Writes the manifest: a line a file, sorted by path.
-pub(super) fn write_manifest(path: &Path, done: &BTreeMap<String, Done>) -> Result<(), DataError> {
+pub(crate) fn write_manifest(path: &Path, done: &BTreeMap<String, Done>) -> Result<(), DataError> {
     let mut lines = BTreeMap::new();
     for unit in done.values() {
         for file in &unit.files {
             let sources = unit.sources.iter().filter(|source| file.sources.contains(&source.path));
             let sources = sources.map(|source| ManifestSource { path: &source.path, blake3: &source.blake3 }).collect();
-            let FileRecord { path, shape, element, blake3, .. } = file;
-            let line = ManifestLine { path, shape, element, sources, blake3, status: "packed" };
+            let FileRecord { path, shape, element, blake3, status, note, .. } = file;
+            let line = ManifestLine { path, shape, element, sources, blake3, status, note: note.as_deref() };
             lines.insert(path.as_str(), json(&line) + "\n");
         }
     }
@@ -121,7 +136,7 @@ pub(super) fn write_manifest(path: &Path, done: &BTreeMap<String, Done>) -> Resu
 }
 
 /// Writes a file unless it is there with these contents already.
-pub(super) fn write_if_changed(path: &Path, text: &str) -> Result<(), DataError> {
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<(), DataError> {
     if fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
         return Ok(());
     }

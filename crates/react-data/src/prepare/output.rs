@@ -1,6 +1,6 @@
 //! Output files: npy and text, hashed while they are written, durable when finished.
 
-use super::journal::FileRecord;
+use super::journal::{FileRecord, PACKED};
 use crate::DataError;
 use blake3::Hasher;
 use ndarray::Array2;
@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// An npy file being written piece by piece: its shape is known before, its values need never be held whole.
-pub(super) struct NpyOut {
+pub(crate) struct NpyOut {
     target: PathBuf,
     record: FileRecord,
     file: AtomicFile,
@@ -20,7 +20,7 @@ pub(super) struct NpyOut {
 
 impl NpyOut {
     /// Begins `out`/`path` of this shape.
-    pub(super) fn create(out: &Path, path: &str, element: NpyElement, shape: &[usize]) -> Result<Self, DataError> {
+    pub(crate) fn create(out: &Path, path: &str, element: NpyElement, shape: &[usize]) -> Result<Self, DataError> {
         let target = out.join(path);
         let file = AtomicFile::beside(&target)?;
         let handle = File::create(file.temp()).map_err(DataError::io("write", &target))?;
@@ -31,20 +31,22 @@ impl NpyOut {
             bytes: 0,
             blake3: String::new(),
             sources: vec![],
+            status: PACKED.to_owned(),
+            note: None,
         };
         let mut this = Self { target, record, file, writer: BufWriter::with_capacity(1 << 18, handle), hasher: Hasher::new() };
         this.write(&header(element, shape))?;
         Ok(this)
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         self.hasher.update(bytes);
         self.record.bytes += bytes.len() as u64;
         self.writer.write_all(bytes).map_err(DataError::io("write", &self.target))
     }
 
     /// Ends the file, which [`publish`] then moves to its place; `sources` are the corpus's files that it was made of.
-    pub(super) fn finish(mut self, sources: Vec<String>) -> Result<Written, DataError> {
+    pub(crate) fn finish(mut self, sources: Vec<String>) -> Result<Written, DataError> {
         self.writer.flush().map_err(DataError::io("write", &self.target))?;
         self.record.blake3 = self.hasher.finalize().to_hex().to_string();
         self.record.sources = sources;
@@ -53,13 +55,22 @@ impl NpyOut {
 }
 
 /// A file that is written in full beside its place.
-pub(super) struct Written {
+pub(crate) struct Written {
     record: FileRecord,
     file: AtomicFile,
 }
 
+impl Written {
+    /// What the manifest says of the file instead of `packed`, and in more words.
+    pub(crate) fn marked(mut self, status: &str, note: Option<String>) -> Self {
+        self.record.status = status.to_owned();
+        self.record.note = note;
+        self
+    }
+}
+
 /// Makes a unit's files durable, all at once: a disk syncs four files in little more time than one.
-pub(super) fn publish(files: Vec<Written>) -> Result<Vec<FileRecord>, DataError> {
+pub(crate) fn publish(files: Vec<Written>) -> Result<Vec<FileRecord>, DataError> {
     std::thread::scope(|scope| {
         let publish = |written: Written| written.file.publish().map(|()| written.record);
         let threads: Vec<_> = files.into_iter().map(|file| scope.spawn(move || publish(file))).collect();
@@ -69,7 +80,7 @@ pub(super) fn publish(files: Vec<Written>) -> Result<Vec<FileRecord>, DataError>
 }
 
 /// Writes `rows` rows of a table of f32.
-pub(super) fn write_rows(out: &Path, path: &str, array: &Array2<f32>, rows: usize, sources: Vec<String>) -> Result<Written, DataError> {
+pub(crate) fn write_rows(out: &Path, path: &str, array: &Array2<f32>, rows: usize, sources: Vec<String>) -> Result<Written, DataError> {
     let mut npy = NpyOut::create(out, path, NpyElement::F32, &[rows, array.ncols()])?;
     for row in array.outer_iter().take(rows) {
         npy.write(&row.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
@@ -78,7 +89,7 @@ pub(super) fn write_rows(out: &Path, path: &str, array: &Array2<f32>, rows: usiz
 }
 
 /// Writes a small text file of `rows` lines and `columns` columns.
-pub(super) fn write_text(out: &Path, path: &str, text: &str, shape: [usize; 2], sources: Vec<String>) -> Result<Written, DataError> {
+pub(crate) fn write_text(out: &Path, path: &str, text: &str, shape: [usize; 2], sources: Vec<String>) -> Result<Written, DataError> {
     let target = out.join(path);
     let file = AtomicFile::beside(&target)?;
     std::fs::write(file.temp(), text).map_err(DataError::io("write", &target))?;
@@ -89,6 +100,8 @@ pub(super) fn write_text(out: &Path, path: &str, text: &str, shape: [usize; 2], 
         bytes: text.len() as u64,
         blake3: blake3::hash(text.as_bytes()).to_hex().to_string(),
         sources,
+        status: PACKED.to_owned(),
+        note: None,
     };
     Ok(Written { record, file })
 }

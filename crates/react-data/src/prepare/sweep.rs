@@ -1,17 +1,16 @@
 //! Removes what a killed run left half-written: files by the atomic writer's names, only where this crate writes.
 
 use crate::DataError;
-use crate::corpus::Split;
 use std::fs;
 use std::path::Path;
 
 /// Folders of a split that clips are written to, at any depth below.
-const FOLDERS: [&str; 4] = ["frames", "audio", "emotion", "coeffs"];
+const FOLDERS: [&str; 5] = ["frames", "audio", "emotion", "coeffs", "mfcc"];
 
-pub(super) fn remove_leftovers(out: &Path, splits: &[Split]) -> Result<(), DataError> {
+pub(super) fn remove_leftovers(out: &Path, splits: &[String]) -> Result<(), DataError> {
     sweep(out, false)?;
     for split in splits {
-        let folder = out.join(split.name());
+        let folder = out.join(split);
         sweep(&folder, false)?;
         for modality in FOLDERS {
             sweep(&folder.join(modality), true)?;

@@ -1,8 +1,6 @@
 //! Units of work: what each is made of and how it is made.
 
-use super::journal::SourceRecord;
-use super::output::{NpyOut, Written, write_rows, write_text};
-use super::source::{content_hash, stamp};
+use super::{Job, NpyOut, Written, relative, write_rows, write_text};
 use crate::arrays::{read_coeffs, read_emotion_csv, read_mean_face};
 use crate::corpus::{ClipFiles, Split};
 use crate::{AppropriateIndex, ClipId, Corpus, DataError, mfcc_per_frame, split_neighbours};
@@ -47,62 +45,53 @@ impl<'a> Unit<'a> {
         }
         Ok(units)
     }
+}
 
-    /// A name that is the unit's alone.
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::MeanFace => "mean_face".to_owned(),
-            Self::Tables(split) => split.name().to_owned(),
-            Self::Clip(split, clip, _) => format!("{}/{clip}", split.name()),
+impl<'a> Job for Context<'a> {
+    type Unit = Unit<'a>;
+    type Buffers = Buffers;
+
+    fn root(&self) -> &Path {
+        self.corpus.root()
+    }
+
+    fn out(&self) -> &Path {
+        self.out
+    }
+
+    fn name(&self, unit: &Unit<'a>) -> String {
+        match unit {
+            Unit::MeanFace => "mean_face".to_owned(),
+            Unit::Tables(split) => split.name().to_owned(),
+            Unit::Clip(split, clip, _) => format!("{}/{clip}", split.name()),
         }
     }
 
-    /// The settings that the unit's bytes depend on.
-    pub(super) fn key(&self, context: &Context<'_>) -> String {
-        match self {
-            Self::MeanFace | Self::Tables(_) => format!("format {FORMAT}"),
-            Self::Clip(..) => {
-                let (fps, FrameShape { shorter, crop }) = (context.corpus.recipe().fps, context.shape);
+    fn key(&self, unit: &Unit<'a>) -> String {
+        match unit {
+            Unit::MeanFace | Unit::Tables(_) => format!("format {FORMAT}"),
+            Unit::Clip(..) => {
+                let (fps, FrameShape { shorter, crop }) = (self.corpus.recipe().fps, self.shape);
                 format!("format {FORMAT}, {fps} frames/s, shorter side {shorter}, crop {crop}")
             }
         }
     }
 
-    fn sources(&self, corpus: &Corpus) -> Vec<PathBuf> {
-        match self {
-            Self::MeanFace => vec![corpus.mean_face_npy()],
-            Self::Tables(split) => vec![corpus.pairs_csv(split), corpus.indices_csv(), corpus.appropriate_npy()],
-            Self::Clip(_, _, files) => vec![files.video.clone(), files.audio.clone(), files.emotion.clone(), files.coeffs.clone()],
+    fn sources(&self, unit: &Unit<'a>) -> Vec<PathBuf> {
+        match unit {
+            Unit::MeanFace => vec![self.corpus.mean_face_npy()],
+            Unit::Tables(split) => vec![self.corpus.pairs_csv(split), self.corpus.indices_csv(), self.corpus.appropriate_npy()],
+            Unit::Clip(_, _, files) => vec![files.video.clone(), files.audio.clone(), files.emotion.clone(), files.coeffs.clone()],
         }
     }
 
-    /// The sources and their stamps now; hashes are left empty.
-    pub(super) fn stamped(&self, corpus: &Corpus) -> Result<Vec<SourceRecord>, DataError> {
-        let stamped = |path: PathBuf| Ok(SourceRecord { path: relative(corpus, &path), stamp: stamp(&path)?, blake3: String::new() });
-        self.sources(corpus).into_iter().map(stamped).collect()
-    }
-
-    /// Makes the unit's files, beside their places.
-    pub(super) fn pack(&self, context: &Context<'_>, buffers: &mut Buffers) -> Result<Vec<Written>, DataError> {
-        match self {
-            Self::MeanFace => pack_mean_face(context),
-            Self::Tables(split) => pack_tables(context, split),
-            Self::Clip(split, clip, files) => ClipJob { context, split, clip, files }.pack(buffers),
+    fn pack(&self, unit: &Unit<'a>, buffers: &mut Buffers) -> Result<Vec<Written>, DataError> {
+        match unit {
+            Unit::MeanFace => pack_mean_face(self),
+            Unit::Tables(split) => pack_tables(self, split),
+            Unit::Clip(split, clip, files) => ClipJob { context: self, split, clip, files }.pack(buffers),
         }
     }
-}
-
-/// Fills in the sources' hashes.
-pub(super) fn hash_sources(corpus: &Corpus, sources: &mut [SourceRecord]) -> Result<(), DataError> {
-    for source in sources {
-        source.blake3 = content_hash(&corpus.root().join(&source.path))?;
-    }
-    Ok(())
-}
-
-fn relative(corpus: &Corpus, path: &Path) -> String {
-    let parts = path.strip_prefix(corpus.root()).unwrap_or(path).components();
-    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 fn pack_mean_face(context: &Context<'_>) -> Result<Vec<Written>, DataError> {
@@ -110,7 +99,7 @@ fn pack_mean_face(context: &Context<'_>) -> Result<Vec<Written>, DataError> {
     let mean = read_mean_face(&source)?;
     let mut npy = NpyOut::create(context.out, "mean_face.npy", NpyElement::F32, &[mean.len()])?;
     npy.write(&mean.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
-    Ok(vec![npy.finish(vec![relative(context.corpus, &source)])?])
+    Ok(vec![npy.finish(vec![relative(context.corpus.root(), &source)])?])
 }
 
 fn pack_tables(context: &Context<'_>, split: &Split) -> Result<Vec<Written>, DataError> {
@@ -119,7 +108,7 @@ fn pack_tables(context: &Context<'_>, split: &Split) -> Result<Vec<Written>, Dat
     let index = AppropriateIndex::read(&corpus.indices_csv())?;
     let neighbours = split_neighbours(&index, &corpus.appropriate_npy(), pairs)?;
     let [csv, indices, matrix] =
-        [corpus.pairs_csv(split), corpus.indices_csv(), corpus.appropriate_npy()].map(|path| relative(corpus, &path));
+        [corpus.pairs_csv(split), corpus.indices_csv(), corpus.appropriate_npy()].map(|path| relative(corpus.root(), &path));
 
     let mut text = ",speaker_path,listener_path\n".to_owned();
     for (row, pair) in pairs.iter().enumerate() {
@@ -166,7 +155,7 @@ impl ClipJob<'_> {
     }
 
     fn source(&self, path: &Path) -> Vec<String> {
-        vec![relative(self.context.corpus, path)]
+        vec![relative(self.context.corpus.root(), path)]
     }
 
     fn error(&self, why: String) -> DataError {

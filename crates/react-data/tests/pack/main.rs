@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+mod hume;
 mod loader;
 mod prepare;
 mod tiny;

@@ -15,6 +15,8 @@
 
 use super::simd::multiversion;
 use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// Sizes of a convolution of `[n, height, width, cin]` with weights `[cout, cin, time.kernel, kernel]`; axes in the order height,
 /// width.
@@ -43,6 +45,7 @@ impl Time {
 }
 
 /// A convolution's weights, packed for the three products.
+#[derive(Debug)]
 pub(crate) struct Weights {
     forward: Packed,
     /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights; empty where no input gradient is wanted.
@@ -53,6 +56,16 @@ pub(crate) struct Weights {
 const SMALL_FRAME: usize = 8192;
 /// Small frames in a group: the rows of two kernel calls.
 const GROUP: usize = 28;
+/// Pixels of a sum over which reading and writing the result is cheap.
+const LONG_SUM: usize = 224;
+/// Floats of dy that all taps pass over before the next come.
+const STRIP: usize = 8192;
+/// Pixels of a row that is a short loop.
+const SHORT_ROW: usize = 8;
+/// Floats that a task of a sum takes.
+const CHUNK: usize = 4096;
+/// Channels that a change of layout moves together.
+const BLOCK: usize = 16;
 
 impl Conv {
     /// Output sizes; `None` where the kernel does not fit.
@@ -93,13 +106,15 @@ impl Conv {
         (self.height + 2 * self.padding[0]) * self.padded_row()
     }
 
-    /// Frames that are worked on together.
+    /// Frames that are worked on together: enough small ones for the kernel's rows, enough middling ones that a sum over their
+    /// pixels is long.
     pub(crate) fn group(&self) -> usize {
-        if self.padded_frame() <= SMALL_FRAME { GROUP } else { 1 }
+        let [ho, wo] = self.sizes();
+        if self.by_frames() { GROUP } else { (LONG_SUM / (ho * wo).max(1)).clamp(1, GROUP) }
     }
 
     fn by_frames(&self) -> bool {
-        self.group() > 1
+        self.padded_frame() <= SMALL_FRAME
     }
 
     /// Most taps of a phase, per axis: what dy is padded by in front, plus one.
@@ -129,29 +144,54 @@ impl Conv {
 
     /// Packs `[cout, cin, kt, kh, kw]` weights.
     pub(crate) fn pack(&self, weights: &[f32], input_gradient: bool) -> Weights {
-        let [kh, kw] = self.kernel;
-        let kt = self.time.kernel;
-        let at = |co: usize, ci: usize, t: usize, y: usize, x: usize| weights[(((co * self.cin + ci) * kt + t) * kh + y) * kw + x];
+        let times = if input_gradient { self.time.kernel } else { 0 };
+        let backward = |t| self.phases().map(|phase| self.pack_phase(weights, t, phase)).collect();
+        Weights { forward: self.pack_forward(weights), backward: (0..times).map(backward).collect() }
+    }
+
+    /// Rows (tap, ci), columns co.
+    fn pack_forward(&self, weights: &[f32]) -> Packed {
         let rows = if self.by_frames() { GROUP } else { self.sizes()[1] };
-        let forward = Packed::new(self.taps(), self.cout, panel(rows, self.cout), |k, co| {
-            let (tap, ci) = (k / self.cin, k % self.cin);
-            at(co, ci, tap / (kh * kw), tap / kw % kh, tap % kw)
-        });
-        let backward = |t: usize| {
-            let phases = self.phases().map(|phase| {
-                let [jy, jx] = phase.map(|(r, axis)| (self.kernel[axis] - r).div_ceil(self.stride[axis]));
-                let rows = if self.by_frames() { GROUP } else { self.width.div_ceil(self.stride[1]) };
-                let packed = Packed::new(jy * jx * self.cout, self.cin, panel(rows, self.cin), |k, ci| {
-                    let (tap, co) = (k / self.cout, k % self.cout);
+        let (cin, width) = (self.cin, panel(rows, self.cout));
+        let taps = self.taps() / cin;
+        Packed::with(self.taps(), self.cout, width, |p, data| {
+            let end = self.cout.min((p + 1) * width);
+            for (block, first) in (p * width..end).step_by(BLOCK).enumerate() {
+                let count = BLOCK.min(end - first);
+                let weights = &weights[first * self.taps()..][..count * self.taps()];
+                for ci in 0..cin {
+                    for tap in 0..taps {
+                        let row = &mut data[(tap * cin + ci) * width + block * BLOCK..][..count];
+                        for (co, value) in row.iter_mut().enumerate() {
+                            *value = weights[co * self.taps() + ci * taps + tap];
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Rows (tap of the phase, co), columns ci.
+    fn pack_phase(&self, weights: &[f32], t: usize, phase: [(usize, usize); 2]) -> ([usize; 2], Packed) {
+        let [kh, kw] = self.kernel;
+        let [jy, jx] = phase.map(|(r, axis)| (self.kernel[axis] - r).div_ceil(self.stride[axis]));
+        let rows = if self.by_frames() { GROUP } else { self.width.div_ceil(self.stride[1]) };
+        let (cin, width) = (self.cin, panel(rows, self.cin));
+        let taps = self.taps() / cin;
+        let packed = Packed::with(jy * jx * self.cout, cin, width, |p, data| {
+            for (co, weights) in weights.chunks_exact(self.taps()).enumerate() {
+                for tap in 0..jy * jx {
                     // Ascending in dy is descending in the kernel.
                     let (y, x) = (jy - 1 - tap / jx, jx - 1 - tap % jx);
-                    at(co, ci, t, phase[0].0 + self.stride[0] * y, phase[1].0 + self.stride[1] * x)
-                });
-                ([jy, jx], packed)
-            });
-            phases.collect()
-        };
-        Weights { forward, backward: (0..if input_gradient { kt } else { 0 }).map(backward).collect() }
+                    let from = (t * kh + phase[0].0 + self.stride[0] * y) * kw + phase[1].0 + self.stride[1] * x;
+                    let row = &mut data[(tap * self.cout + co) * width..][..width.min(cin - p * width)];
+                    for (ci, value) in row.iter_mut().enumerate() {
+                        *value = weights[(p * width + ci) * taps + from];
+                    }
+                }
+            }
+        });
+        ([jy, jx], packed)
     }
 
     /// Phases of the stride that the kernel touches, each with its axis. A phase that no tap reaches has no gradient.
@@ -187,12 +227,13 @@ impl Conv {
         let taps = (0..self.time.kernel).flat_map(|t| (0..self.kernel[0]).map(move |y| (t, y))).enumerate();
         let segments: Vec<Segment> =
             taps.map(|(i, (t, y))| (t * self.padded_frame() + y * self.padded_row(), i * depth * weights.forward.width())).collect();
-        let mut run = |rows, offset, row, c_offset, c_row| {
-            let a = Lhs { data: padded, offset, row, step: 1 };
-            product(rows, self.cout, depth, &segments, a, panels, Out { data: out, offset: c_offset, row: c_row }, accumulate);
-        };
         for oy in 0..ho {
             let line = oy * self.stride[0] * self.padded_row();
+            let segments = if self.time.kernel == 1 { &segments[self.rows_inside(oy)] } else { &segments };
+            let mut run = |rows, offset, row, c_offset, c_row| {
+                let a = Lhs { data: padded, offset, row, step: 1 };
+                product(rows, self.cout, depth, segments, a, panels, Out { data: &mut *out, offset: c_offset, row: c_row }, accumulate);
+            };
             if self.by_frames() {
                 for ox in 0..wo {
                     let pixel = line + ox * self.stride[1] * self.cin;
@@ -206,38 +247,54 @@ impl Conv {
         }
     }
 
+    /// Rows of the kernel that lie on the picture, not on its padding, for row `oy` of the output.
+    fn rows_inside(&self, oy: usize) -> Range<usize> {
+        let top = oy * self.stride[0];
+        let end = (self.padding[0] + self.height).saturating_sub(top).min(self.kernel[0]);
+        self.padding[0].saturating_sub(top).min(end)..end
+    }
+
     /// Adds to dw, `[kt, kh, kw, cin, cout]`, what `count` frames contribute; `padded` as in [`Self::forward`], `dy` is padded
     /// ([`Self::grad_frame`]).
     pub(crate) fn weight_gradient(&self, count: usize, padded: &[f32], dy: &[f32], dw: &mut [f32]) {
         let [ho, wo] = self.sizes();
         let (line, columns) = (self.kernel[1] * self.cin, self.cout);
         let width = panel(line, columns);
-        let mut run = |depth, segments: &[Segment], a_step, b_step| {
-            for t in 0..self.time.kernel {
-                for y in 0..self.kernel[0] {
+        let mut run = |depth, rows: &[(usize, Segment)], a_step, b_step| {
+            for y in 0..self.kernel[0] {
+                // Zeros of the padding add nothing.
+                let inside = rows.iter().filter(|(oy, _)| self.rows_inside(*oy).contains(&y));
+                let segments: Vec<Segment> = inside.map(|(_, segment)| *segment).collect();
+                if segments.is_empty() {
+                    continue;
+                }
+                for t in 0..self.time.kernel {
                     let a = Lhs { data: padded, offset: t * self.padded_frame() + y * self.padded_row(), row: 1, step: a_step };
                     let out = Out { data: dw, offset: (t * self.kernel[0] + y) * line * columns, row: columns };
-                    product(line, columns, depth, segments, a, Panels::rows(dy, 0, b_step, width), out, true);
+                    product(line, columns, depth, &segments, a, Panels::rows(dy, 0, b_step, width), out, true);
                 }
             }
         };
         let frame = self.time.stride * self.padded_frame();
         if self.by_frames() {
             let pixels = (0..ho).flat_map(|oy| (0..wo).map(move |ox| (oy, ox)));
-            let segments: Vec<Segment> =
-                pixels.map(|(oy, ox)| (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout)).collect();
-            run(count, &segments, frame, self.grad_frame());
+            let pixels: Vec<(usize, Segment)> =
+                pixels.map(|(oy, ox)| (oy, (self.input_pixel(oy, ox), self.grad_row_start(oy) + ox * self.cout))).collect();
+            run(count, &pixels, frame, self.grad_frame());
             return;
         }
         // A strip of rows whose dy stays in the first-level cache while all taps pass over it.
-        let strip = (4096 / (wo * width.min(columns))).max(1);
-        for f in 0..count {
-            let grad = f * self.grad_frame();
-            for first in (0..ho).step_by(strip) {
-                let rows = first..(first + strip).min(ho);
-                let segments: Vec<Segment> = rows.map(|oy| (f * frame + self.input_pixel(oy, 0), grad + self.grad_row_start(oy))).collect();
-                run(wo, &segments, self.stride[1] * self.cin, self.cout);
-            }
+        let strip = (STRIP / (wo * width.min(columns))).max(1);
+        for first in (0..count * ho).step_by(strip) {
+            let rows = first..(first + strip).min(count * ho);
+            // The end of a short loop is hard to foresee for a processor: short rows are taken pixel by pixel.
+            let (pixels, depth) = if wo <= SHORT_ROW { (wo, 1) } else { (1, wo) };
+            let segments = rows.flat_map(|row| {
+                let (f, oy) = (row / ho, row % ho);
+                let (x, dy) = (f * frame + self.input_pixel(oy, 0), f * self.grad_frame() + self.grad_row_start(oy));
+                (0..pixels).map(move |ox| (oy, (x + ox * self.stride[1] * self.cin, dy + ox * self.cout)))
+            });
+            run(depth, &segments.collect::<Vec<_>>(), self.stride[1] * self.cin, self.cout);
         }
     }
 
@@ -245,15 +302,24 @@ impl Conv {
     pub(crate) fn sum_weight_gradients(&self, parts: &[Vec<f32>]) -> Vec<f32> {
         let (cin, cout) = (self.cin, self.cout);
         let taps = self.taps() / cin;
-        let mut out = vec![0.0; cout * cin * taps];
-        for tap in 0..taps {
+        let mut sum = vec![0.0; cout * self.taps()];
+        sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
+            for part in parts {
+                add(&part[i * CHUNK..][..sum.len()], sum);
+            }
+        });
+        let mut out = vec![0.0; sum.len()];
+        out.par_chunks_mut(BLOCK * self.taps()).enumerate().for_each(|(block, out)| {
+            let count = out.len() / self.taps();
             for ci in 0..cin {
-                for co in 0..cout {
-                    let from = (tap * cin + ci) * cout + co;
-                    out[(co * cin + ci) * taps + tap] = parts.iter().map(|p| p[from]).sum();
+                for tap in 0..taps {
+                    let row = &sum[(tap * cin + ci) * cout + block * BLOCK..][..count];
+                    for (co, value) in row.iter().enumerate() {
+                        out[co * self.taps() + ci * taps + tap] = *value;
+                    }
                 }
             }
-        }
+        });
         out
     }
 
@@ -265,7 +331,7 @@ impl Conv {
     /// What `count` frames of dy (padded) give to dx (not padded) through the temporal tap `tap`, written or added to: to every
     /// `time.stride`-th frame from the first on. Pixels that no tap of a picture reaches are left alone.
     pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, tap: usize, dx: &mut [f32], accumulate: bool) {
-        let dx_frame = self.time.stride * self.in_frame();
+        let (dx_frame, ho) = (self.time.stride * self.in_frame(), self.sizes()[0]);
         for (phase, ([jy, jx], packed)) in self.phases().zip(&weights.backward[tap]) {
             let depth = jx * self.cout;
             let segments: Vec<Segment> = (0..*jy).map(|i| (i * self.grad_row(), i * depth * packed.width())).collect();
@@ -280,9 +346,12 @@ impl Conv {
             let mut run = |rows, q: [usize; 2], frame: usize, a_row, c_row| {
                 let offset =
                     frame * self.grad_frame() + (q[0] + self.reach(0) - jy) * self.grad_row() + (q[1] + self.reach(1) - jx) * self.cout;
+                // Rows of dy above and below the picture are zeros: row q − jy + 1 + i for segment i.
+                let end = (ho + jy - 1).saturating_sub(q[0]).min(*jy);
+                let segments = &segments[(jy - 1).saturating_sub(q[0]).min(end)..end];
                 let (y, x) = (self.stride[0] * q[0] + phase[0].0 - self.padding[0], self.stride[1] * q[1] + phase[1].0 - self.padding[1]);
                 let out = Out { data: &mut *dx, offset: frame * dx_frame + (y * self.width + x) * self.cin, row: c_row };
-                product(rows, self.cin, depth, &segments, Lhs { data: dy, offset, row: a_row, step: 1 }, packed.panels(0), out, accumulate);
+                product(rows, self.cin, depth, segments, Lhs { data: dy, offset, row: a_row, step: 1 }, packed.panels(0), out, accumulate);
             };
             for y in qy {
                 if self.by_frames() {
@@ -295,6 +364,14 @@ impl Conv {
                     }
                 }
             }
+        }
+    }
+}
+
+multiversion! {
+    fn add(x: &[f32], sum: &mut [f32]) {
+        for (s, x) in sum.iter_mut().zip(x) {
+            *s += x;
         }
     }
 }

@@ -10,6 +10,7 @@ mod attention;
 mod conv;
 mod elementary;
 mod lstm;
+pub(crate) mod memory;
 mod norm;
 mod random;
 mod simd;

@@ -11,7 +11,10 @@ pub enum Isa {
     /// AVX2 and FMA: 8 lanes, 16 registers.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Whatever the target's baseline offers (NEON on AArch64, SSE2 on x86-64).
+    /// NEON: 4 lanes, 32 registers.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Whatever the target's baseline offers (SSE2 on x86-64).
     Baseline,
 }
 
@@ -33,6 +36,13 @@ pub fn isa() -> Isa {
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return Isa::Avx2;
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let least = std::env::var("REACT_ISA").is_ok_and(|most| most == "baseline");
+            if !least && std::arch::is_aarch64_feature_detected!("neon") {
+                return Isa::Neon;
             }
         }
         Isa::Baseline
@@ -63,7 +73,7 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn if_equal(a: Self::V, b: Self::V, x: Self::V) -> Self::V;
 }
 
-/// Four lanes in plain Rust; compilers turn them into NEON or SSE.
+/// Four lanes in plain Rust; compilers turn them into what the target has.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain;
 
@@ -118,17 +128,81 @@ unsafe impl Simd for Plain {
     }
     #[inline(always)]
     unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        // Only where the baseline has it: elsewhere `mul_add` is a call.
-        if cfg!(target_arch = "aarch64") {
-            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
-        } else {
-            std::array::from_fn(|i| a[i] * b[i] + c[i])
-        }
+        // Where the baseline has no such instruction, `mul_add` is a call.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use arm::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::{Plain, Simd};
+    use std::arch::aarch64::*;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Neon;
+
+    unsafe impl Simd for Neon {
+        const LANES: usize = 4;
+        type V = float32x4_t;
+        #[inline(always)]
+        unsafe fn zero() -> float32x4_t {
+            unsafe { vdupq_n_f32(0.0) }
+        }
+        #[inline(always)]
+        unsafe fn splat(p: *const f32) -> float32x4_t {
+            unsafe { vld1q_dup_f32(p) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> float32x4_t {
+            unsafe { vld1q_f32(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(p: *const f32, n: usize) -> float32x4_t {
+            unsafe { vld1q_f32(Plain::load_first(p, n).as_ptr()) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: float32x4_t) {
+            unsafe { vst1q_f32(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_first(p: *mut f32, v: float32x4_t, n: usize) {
+            let mut lanes = [0.0; 4];
+            unsafe {
+                vst1q_f32(lanes.as_mut_ptr(), v);
+                Plain::store_first(p, lanes, n);
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vaddq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vsubq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vmulq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn if_greater(a: float32x4_t, b: float32x4_t, x: float32x4_t, y: float32x4_t) -> float32x4_t {
+            unsafe { vbslq_f32(vcgtq_f32(a, b), x, y) }
+        }
+        #[inline(always)]
+        unsafe fn if_equal(a: float32x4_t, b: float32x4_t, x: float32x4_t) -> float32x4_t {
+            unsafe { vbslq_f32(vceqq_f32(a, b), x, vdupq_n_f32(0.0)) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+            unsafe { vfmaq_f32(c, a, b) }
+        }
+    }
+}
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -314,6 +388,15 @@ macro_rules! with_simd {
                     #[target_feature(enable = "avx2,fma")]
                     unsafe fn run($($arg: $ty),*) {
                         unsafe { body::<$crate::kernels::simd::Avx2>($($arg),*) }
+                    }
+                    // SAFETY: as above.
+                    unsafe { run($($arg),*) }
+                }
+                #[cfg(target_arch = "aarch64")]
+                $crate::kernels::Isa::Neon => {
+                    #[target_feature(enable = "neon")]
+                    unsafe fn run($($arg: $ty),*) {
+                        unsafe { body::<$crate::kernels::simd::Neon>($($arg),*) }
                     }
                     // SAFETY: as above.
                     unsafe { run($($arg),*) }

@@ -7,6 +7,7 @@
 //! c[i·c_row + j] (+)= Σ_s Σ_k a[s.a + i·a_row + k·a_step] · b[s.b + k·b_step + j]        i < rows, j < columns, k < depth
 //! ```
 
+use super::memory::{LINE, line_start};
 use super::simd::{Isa, Plain, Simd, isa};
 
 /// Where a part of the sum starts, in A and in B.
@@ -144,6 +145,8 @@ macro_rules! kernels {
 kernels!(avx512, super::super::simd::Avx512, "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2, super::super::simd::Avx2, "avx2,fma", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon, super::super::simd::Neon, "neon", [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6 7 8 9 10 11 12], [1 2 3 4 5 6]);
 kernels!(plain, Plain, [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);
 
 fn table() -> &'static Kernels {
@@ -152,6 +155,8 @@ fn table() -> &'static Kernels {
         Isa::Avx512 => &avx512::KERNELS,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => &avx2::KERNELS,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => &neon::KERNELS,
         Isa::Baseline => &plain::KERNELS,
     }
 }
@@ -252,6 +257,8 @@ impl<'a> Panels<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
     data: Vec<f32>,
+    /// Where the first panel begins: on a line of the cache.
+    start: usize,
     width: usize,
     stride: usize,
 }
@@ -259,21 +266,28 @@ pub(crate) struct Packed {
 impl Packed {
     /// Packs the `depth` × `columns` matrix whose element (k, j) is `value(k, j)`.
     pub(crate) fn new(depth: usize, columns: usize, width: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let stride = depth * width;
-        let mut data = vec![0.0; columns.div_ceil(width) * stride];
-        for (p, panel) in data.chunks_exact_mut(stride.max(1)).enumerate() {
+        Self::with(depth, columns, width, |p, panel| {
             for (k, row) in panel.chunks_exact_mut(width).enumerate() {
                 for (j, x) in row.iter_mut().enumerate().take(columns - p * width) {
                     *x = value(k, p * width + j);
                 }
             }
-        }
-        Self { data, width, stride }
+        })
+    }
+
+    /// A `depth` × `columns` matrix whose panels `fill(panel, rows)` writes, row by row of `width` elements; they begin as zeros.
+    pub(crate) fn with(depth: usize, columns: usize, width: usize, fill: impl Fn(usize, &mut [f32])) -> Self {
+        let stride = depth * width;
+        let length = columns.div_ceil(width) * stride;
+        let mut data = vec![0.0; length + LINE];
+        let start = line_start(&data);
+        data[start..start + length].chunks_exact_mut(stride.max(1)).enumerate().for_each(|(p, panel)| fill(p, panel));
+        Self { data, start, width, stride }
     }
 
     /// The panels from row `k` on.
     pub(crate) fn panels(&self, k: usize) -> Panels<'_> {
-        Panels { rhs: Rhs { data: &self.data, offset: k * self.width, step: self.width }, width: self.width, stride: self.stride }
+        Panels { rhs: Rhs { data: &self.data, offset: self.start + k * self.width, step: self.width }, width: self.width, stride: self.stride }
     }
 
     pub(crate) fn width(&self) -> usize {

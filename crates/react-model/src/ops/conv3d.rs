@@ -1,6 +1,7 @@
 use super::input::Input;
 use super::linear::column_sums;
 use super::{floats, gradient, with_floats};
+use crate::kernels::memory::{Scratch, zeros};
 use crate::kernels::{Conv, PARTS, Time, Weights, part};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -35,31 +36,27 @@ pub struct Conv3dShape {
 /// # Errors
 /// Candle's, where shapes do not fit.
 pub fn conv3d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv3dShape) -> Result<Tensor> {
-    let (clips, frames, height, width, cin) = x.dims5()?;
-    let (cout, weight_cin, kt, kh, kw) = weight.dims5()?;
-    let Conv3dShape { stride: [st, sh, sw], padding: [pt, ph, pw] } = shape;
-    if weight_cin != cin || weight.elem_count() == 0 || bias.is_some_and(|b| b.dims() != [cout]) {
-        let bias = bias.map(Tensor::dims);
-        candle_core::bail!("conv3d: weight {:?} and bias {bias:?} do not fit clips {:?}", weight.dims(), x.dims());
+    let op = Conv3d::new(x, weight, shape)?;
+    if bias.is_some_and(|b| b.dims() != [op.conv.cout]) {
+        candle_core::bail!("conv3d: bias {:?} does not fit weight {:?}", bias.map(Tensor::dims), weight.dims());
     }
-    if x.elem_count() == 0 || st * sh * sw == 0 {
-        candle_core::bail!("conv3d: clips {:?} are empty, or a stride of {:?} is 0", x.dims(), shape.stride);
-    }
-    let time = Time { kernel: kt, stride: st };
-    let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw], time };
-    let (Some([ho, wo]), Some(last)) = (conv.out(), (frames + 2 * pt).checked_sub(kt)) else {
-        candle_core::bail!("conv3d: clips {:?} are smaller than the kernel {kt}×{kh}×{kw}", x.dims())
-    };
-    let out = last / st + 1;
-    let dims = [clips, out, ho, wo, cout];
-    let alone = time == Time::FRAME && pt == 0;
-    let (clips, frames, out) = if alone { (1, clips * frames, clips * out) } else { (clips, frames, out) };
-    let op = Conv3d { conv, clips, frames, out, before: pt, dims };
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
         None => x.apply_op2(&weight, op),
     }
+}
+
+/// What [`conv3d`]'s backward pass gives for a gradient of its result: the gradients of x and of the weight, each where it is tracked.
+///
+/// # Errors
+/// Candle's, where shapes do not fit.
+pub fn conv3d_gradients(x: &Tensor, weight: &Tensor, grad: &Tensor, shape: Conv3dShape) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let op = Conv3d::new(x, weight, shape)?;
+    if grad.dims() != op.dims {
+        candle_core::bail!("conv3d: gradient {:?} of a result {:?}", grad.dims(), op.dims);
+    }
+    op.backward(x, weight, grad)
 }
 
 struct Conv3d {
@@ -74,16 +71,38 @@ struct Conv3d {
 }
 
 impl Conv3d {
+    fn new(x: &Tensor, weight: &Tensor, shape: Conv3dShape) -> Result<Self> {
+        let (clips, frames, height, width, cin) = x.dims5()?;
+        let (cout, weight_cin, kt, kh, kw) = weight.dims5()?;
+        let Conv3dShape { stride: [st, sh, sw], padding: [pt, ph, pw] } = shape;
+        if weight_cin != cin || weight.elem_count() == 0 {
+            candle_core::bail!("conv3d: weight {:?} does not fit clips {:?}", weight.dims(), x.dims());
+        }
+        if x.elem_count() == 0 || st * sh * sw == 0 {
+            candle_core::bail!("conv3d: clips {:?} are empty, or a stride of {:?} is 0", x.dims(), shape.stride);
+        }
+        let time = Time { kernel: kt, stride: st };
+        let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw], time };
+        let (Some([ho, wo]), Some(last)) = (conv.out(), (frames + 2 * pt).checked_sub(kt)) else {
+            candle_core::bail!("conv3d: clips {:?} are smaller than the kernel {kt}×{kh}×{kw}", x.dims())
+        };
+        let out = last / st + 1;
+        let dims = [clips, out, ho, wo, cout];
+        let alone = time == Time::FRAME && pt == 0;
+        let (clips, frames, out) = if alone { (1, clips * frames, clips * out) } else { (clips, frames, out) };
+        Ok(Self { conv, clips, frames, out, before: pt, dims })
+    }
+
     fn forward(&self, x: Input, weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let conv = &self.conv;
         let weights = conv.pack(weight, false);
         let group = conv.group();
-        let mut y = vec![0.0; self.clips * self.out * conv.out_frame()];
+        let mut y = zeros(self.clips * self.out * conv.out_frame());
         let mut tasks = Vec::new();
         for (clip, y) in y.chunks_exact_mut(self.out * conv.out_frame()).enumerate() {
             tasks.extend(y.chunks_mut(group * conv.out_frame()).enumerate().map(|(g, y)| (clip, g * group, y)));
         }
-        tasks.into_par_iter().for_each_init(Vec::new, |padded, (clip, first, y)| {
+        tasks.into_par_iter().for_each_init(|| Scratch::zeros(0), |padded, (clip, first, y)| {
             let count = y.len() / conv.out_frame();
             self.pad(x, clip, first, count, padded);
             if let Some(bias) = bias {
@@ -95,9 +114,9 @@ impl Conv3d {
     }
 
     /// The frames that `count` frames of output see, from `first` on, padded in time and space.
-    fn pad(&self, x: Input, clip: usize, first: usize, count: usize, padded: &mut Vec<f32>) {
+    fn pad(&self, x: Input, clip: usize, first: usize, count: usize, padded: &mut Scratch) {
         let conv = &self.conv;
-        padded.resize(conv.reach_in_time(count) * conv.padded_frame(), 0.0);
+        padded.resize(conv.reach_in_time(count) * conv.padded_frame());
         for (i, padded) in padded.chunks_exact_mut(conv.padded_frame()).enumerate() {
             match (first * conv.time.stride + i).checked_sub(self.before).filter(|t| *t < self.frames) {
                 Some(t) => x.pad(conv, clip * self.frames + t, padded),
@@ -107,9 +126,9 @@ impl Conv3d {
     }
 
     /// Frames of dy of a clip with the zeros around them that the products run into.
-    fn pad_gradient(&self, grad: &[f32], clip: usize, frames: Range<usize>, padded: &mut Vec<f32>) {
+    fn pad_gradient(&self, grad: &[f32], clip: usize, frames: Range<usize>, padded: &mut Scratch) {
         let conv = &self.conv;
-        padded.resize(frames.len() * conv.grad_frame(), 0.0);
+        padded.resize(frames.len() * conv.grad_frame());
         for (i, padded) in frames.zip(padded.chunks_exact_mut(conv.grad_frame())) {
             let frame = &grad[(clip * self.out + i) * conv.out_frame()..][..conv.out_frame()];
             for (oy, row) in frame.chunks_exact(self.dims[3] * conv.cout).enumerate() {
@@ -128,7 +147,7 @@ impl Conv3d {
             .into_par_iter()
             .map(|p| {
                 let mut dw = vec![0.0; conv.taps() * conv.cout];
-                let (mut padded, mut dy) = (Vec::new(), Vec::new());
+                let (mut padded, mut dy) = (Scratch::zeros(0), Scratch::zeros(0));
                 for g in part(self.clips * in_clip, parts, p) {
                     let (clip, first) = (g / in_clip, g % in_clip * group);
                     let frames = first..(first + group).min(self.out);
@@ -145,20 +164,20 @@ impl Conv3d {
     fn input_gradient(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
         let conv = &self.conv;
         let weights = conv.pack(weight, true);
-        let mut dx = vec![0.0; self.clips * self.frames * conv.in_frame()];
+        let mut dx = zeros(self.clips * self.frames * conv.in_frame());
         let chunk = conv.group() * conv.time.stride;
         let mut tasks = Vec::new();
         for (clip, dx) in dx.chunks_exact_mut(self.frames * conv.in_frame()).enumerate() {
             tasks.extend(dx.chunks_mut(chunk * conv.in_frame()).enumerate().map(|(g, dx)| (clip, g * chunk, dx)));
         }
-        tasks.into_par_iter().for_each_init(Vec::new, |dy, (clip, first, dx)| {
+        tasks.into_par_iter().for_each_init(|| Scratch::zeros(0), |dy, (clip, first, dx)| {
             self.part_input_gradient(&weights, grad, clip, first, dx, dy);
         });
         dx
     }
 
     /// dx of the frames of a clip from `first` on: y_o saw the frames o·stride + tap − before.
-    fn part_input_gradient(&self, weights: &Weights, grad: &[f32], clip: usize, first: usize, dx: &mut [f32], dy: &mut Vec<f32>) {
+    fn part_input_gradient(&self, weights: &Weights, grad: &[f32], clip: usize, first: usize, dx: &mut [f32], dy: &mut Scratch) {
         let (conv, Time { kernel, stride }) = (&self.conv, self.conv.time);
         let end = first + dx.len() / conv.in_frame();
         let seen_by = |tap: usize| {

@@ -1,5 +1,6 @@
 use super::input::Input;
 use super::{floats, gradient, with_floats};
+use crate::kernels::memory::{Scratch, copy, zeros};
 use crate::kernels::{Conv, Moments, PARTS, Tail, Tiled, Time, Weights, Winners, part};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -165,7 +166,7 @@ impl ConvBlock {
         let (y, moments) = convolve(conv, self.views.frames, x, weight);
         let stats: Vec<Vec<[f32; 2]>> = self.views.runs.iter().map(|run| merge(&moments[run.clone()])).collect();
         let tiled: Vec<Tiled> = stats.iter().map(|s| Tiled::new(s)).collect();
-        let mut out = vec![0.0; self.views.outputs.len() * self.out_frame()];
+        let mut out = zeros(self.views.outputs.len() * self.out_frame());
         out.par_chunks_mut(self.out_frame()).zip(&self.views.outputs).for_each_init(Vec::new, |scratch, (out, (frame, run))| {
             let x = if self.tail == Tail::ReluAdd { x.floats(frame * conv.in_frame()..(frame + 1) * conv.in_frame()) } else { &[] };
             let y = &y[frame * conv.out_frame()..][..conv.out_frame()];
@@ -186,8 +187,8 @@ impl ConvBlock {
         let weights = conv.pack(weight, input_gradient);
         let mut dx = match (input_gradient, self.tail) {
             (false, _) => Vec::new(),
-            (true, Tail::ReluAdd) => grad.to_vec(),
-            (true, _) => vec![0.0; self.views.frames * conv.in_frame()],
+            (true, Tail::ReluAdd) => copy(grad),
+            (true, _) => zeros(self.views.frames * conv.in_frame()),
         };
         let group = conv.group();
         let groups = self.views.frames.div_ceil(group);
@@ -221,8 +222,8 @@ impl ConvBlock {
         let conv = &self.conv;
         let group = conv.group();
         let mut dw = vec![0.0; conv.taps() * conv.cout];
-        let mut padded = vec![0.0; group * conv.padded_frame()];
-        let mut dy = vec![0.0; group * conv.grad_frame()];
+        let mut padded = Scratch::zeros(group * conv.padded_frame());
+        let mut dy = Scratch::zeros(group * conv.grad_frame());
         let mut winners = Winners::default();
         let mut other = Vec::new();
         for first in frames.clone().step_by(group) {
@@ -287,13 +288,13 @@ impl ConvBlock {
 /// The convolution of n frames, and the moments of each.
 pub(super) fn convolve(conv: &Conv, n: usize, x: Input, weight: &[f32]) -> (Vec<f32>, Vec<Moments>) {
     let weights = conv.pack(weight, false);
-    let mut y = vec![0.0; n * conv.out_frame()];
+    let mut y = zeros(n * conv.out_frame());
     let group = conv.group();
     let moments: Vec<Vec<Moments>> = y
         .par_chunks_mut(group * conv.out_frame())
         .enumerate()
         .map_init(
-            || vec![0.0; group * conv.padded_frame()],
+            || Scratch::zeros(group * conv.padded_frame()),
             |padded, (g, y)| {
                 let count = y.len() / conv.out_frame();
                 for i in 0..count {

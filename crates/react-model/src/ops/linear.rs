@@ -100,17 +100,24 @@ impl CustomOp3 for Linear {
         res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (n, k) = (self.outputs, self.inputs);
-        let dz = if self.relu {
-            with_floats(res, "linear", |y| with_floats(grad, "linear", |g| Ok(relu_gradient(y, g, self.scale))))?
+        if self.relu {
+            let dz = with_floats(res, "linear", |y| with_floats(grad, "linear", |g| Ok(relu_gradient(y, g, self.scale))))?;
+            self.gradients(x, w, b, &dz)
         } else {
-            with_floats(grad, "linear", |g| Ok(g.to_vec()))?
-        };
+            with_floats(grad, "linear", |dz| self.gradients(x, w, b, dz))
+        }
+    }
+}
+
+impl Linear {
+    /// Gradients for one of the sums before the activation.
+    fn gradients(&self, x: &Tensor, w: &Tensor, b: &Tensor, dz: &[f32]) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (n, k) = (self.outputs, self.inputs);
         let dx = if x.track_op() {
             let mut dx = vec![0.0; x.elem_count()];
             with_floats(w, "linear", |w| {
                 dx.par_chunks_mut(ROWS * k).enumerate().for_each(|(chunk, dx)| {
-                    let lhs = Lhs { data: &dz, offset: chunk * ROWS * n, row: n, step: 1 };
+                    let lhs = Lhs { data: dz, offset: chunk * ROWS * n, row: n, step: 1 };
                     product(
                         dx.len() / k,
                         k,
@@ -132,7 +139,7 @@ impl CustomOp3 for Linear {
         let rows = dz.len() / n;
         with_floats(x, "linear", |x| {
             dw.par_chunks_mut(28 * k).enumerate().for_each(|(chunk, dw)| {
-                let lhs = Lhs { data: &dz, offset: chunk * 28, row: 1, step: n };
+                let lhs = Lhs { data: dz, offset: chunk * 28, row: 1, step: n };
                 product(
                     dw.len() / k,
                     k,
@@ -146,7 +153,7 @@ impl CustomOp3 for Linear {
             });
             Ok(())
         })?;
-        Ok((dx, gradient(w, dw)?, gradient(b, column_sums(&dz, n))?))
+        Ok((dx, gradient(w, dw)?, gradient(b, column_sums(dz, n))?))
     }
 }
 

@@ -2,6 +2,7 @@
 //! they compute does not depend on the number of threads: every reduction is cut in parts of a fixed size and order.
 
 mod attention;
+mod batch_norm;
 mod conv3d;
 mod conv_block;
 mod convolved;
@@ -15,7 +16,8 @@ mod max_pool3d;
 pub use crate::kernels::{Isa, Tail, isa};
 pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
 pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
-pub use conv3d::{Conv3dShape, conv3d};
+pub use batch_norm::{ChannelStatistics, batch_norm};
+pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::Convolved;
 pub use dropout::{add_dropped, dropout};
 pub use layer_norm::layer_norm;

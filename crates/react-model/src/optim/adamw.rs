@@ -98,6 +98,14 @@ impl AdamW {
     /// # Errors
     /// [`ModelError::NotFinite`] with the first parameter whose gradient is not finite: then no parameter has moved.
     pub fn step(&mut self, params: &Params, gradients: &Gradients, learning_rate: f64) -> Result<()> {
+        self.step_with(params, gradients, |_| learning_rate)
+    }
+
+    /// The same with a learning rate for each parameter, by its name.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn step_with(&mut self, params: &Params, gradients: &Gradients, learning_rate: impl Fn(&str) -> f64) -> Result<()> {
         gradients.norm()?;
         self.steps += 1;
         let (config, t) = (self.config, self.steps as f64);
@@ -106,7 +114,7 @@ impl AdamW {
             let Some(gradient) = gradients.get(&name) else { continue };
             let decays = config.decay_biases_and_norms || var.rank() > 1;
             let decay = if decays { config.weight_decay } else { 0.0 };
-            let update = Update { config, learning_rate, decay, correction1, correction2 };
+            let update = Update { config, learning_rate: learning_rate(&name), decay, correction1, correction2 };
             let (moments, gradient) = match self.moments.get(&name) {
                 Some(moments) => (moments, gradient.contiguous()?),
                 None => {
@@ -237,7 +245,7 @@ mod tests {
             let params = Params::new(0);
             let bias = params.root().get("bias", &[1], Init::Ones).unwrap();
             let weight = params.root().get("weight", &[1, 1], Init::Ones).unwrap();
-            let loss = ((&bias * 0.0).unwrap().sum_all().unwrap() + (&weight * 0.0).unwrap().sum_all().unwrap()).unwrap();
+            let loss = ((&bias * 1e-30).unwrap().sum_all().unwrap() + (&weight * 1e-30).unwrap().sum_all().unwrap()).unwrap();
             let config = AdamWConfig { weight_decay: 0.5, decay_biases_and_norms: all, ..AdamWConfig::default() };
             AdamW::new(config).step(&params, &Gradients::collect(&params, &loss.backward().unwrap()), 1.0).unwrap();
             let found = [&bias, &weight].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]);

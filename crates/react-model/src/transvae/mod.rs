@@ -256,15 +256,32 @@ impl TransVae {
     /// # Errors
     /// Where the draws do not fit the batch.
     pub fn react(&self, behaviour: &Behaviour, noise: &Noise, mode: &Mode) -> Result<Reaction> {
-        if behaviour.tensor().dim(2)? != self.config.width {
-            return Err(ModelError::Config {
-                field: "behaviour",
-                what: format!("must be [b, t, {}], is {:?}", self.config.width, behaviour.tensor().dims()),
-            });
-        }
+        self.check(behaviour)?;
         match self.config.task {
             Task::Offline => self.reaction_decoder.forward(behaviour.tensor(), noise, mode),
-            Task::Online => self.reaction_decoder.forward_online(&behaviour.windows, behaviour.frames, &self.fusion, noise, mode),
+            Task::Online => self.reaction_decoder.forward_online(behaviour, &self.fusion, noise, 0, mode),
         }
+    }
+
+    /// [`Self::react`] of the online model without its seams: each window is generated `overlap` frames further than it reaches,
+    /// and the next one's first frames are cross-faded with those. What the model sees of its own past is not: the windows
+    /// themselves are as without it. No frame waits for a later window.
+    ///
+    /// # Errors
+    /// As [`Self::react`], and [`ModelError::Config`] where the model is not online.
+    pub fn react_crossfaded(&self, behaviour: &Behaviour, noise: &Noise, overlap: usize, mode: &Mode) -> Result<Reaction> {
+        if self.config.task != Task::Online {
+            return Err(ModelError::Config { field: "overlap", what: "is for windows: this model answers a clip as a whole".to_owned() });
+        }
+        self.check(behaviour)?;
+        self.reaction_decoder.forward_online(behaviour, &self.fusion, noise, overlap, mode)
+    }
+
+    fn check(&self, behaviour: &Behaviour) -> Result<()> {
+        let dims = behaviour.tensor().dims();
+        if dims.last() == Some(&self.config.width) {
+            return Ok(());
+        }
+        Err(ModelError::Config { field: "behaviour", what: format!("must be [b, t, {}], is {dims:?}", self.config.width) })
     }
 }

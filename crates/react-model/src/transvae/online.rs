@@ -14,7 +14,7 @@
 //! What a past frame adds to `fused`, and the keys and values that later windows read of it, never change: they are computed once.
 
 use super::decoder::sample;
-use super::{Config, Noise, Reaction, ReactionDecoder};
+use super::{Behaviour, Config, Noise, Reaction, ReactionDecoder};
 use crate::layers::{DecoderCache, DecoderLayer, Linear, Lstm};
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
@@ -59,10 +59,30 @@ impl Past {
     }
 }
 
-/// What a window generates.
+/// What a window generates: `[n, w, 58]` and `[n, w, 25]`.
 pub(super) struct Generated {
     pub(super) coeffs: Tensor,
     pub(super) emotion: Tensor,
+}
+
+impl Generated {
+    fn last(&self, frames: usize) -> Result<Self> {
+        let last = |x: &Tensor| x.narrow(1, x.dim(1)? - frames, frames);
+        Ok(Self { coeffs: last(&self.coeffs)?, emotion: last(&self.emotion)? })
+    }
+
+    /// The next window, its first frames mixed with what this one foresaw of them: more of this one at first, less and less then.
+    fn fade_into(&self, next: &Self) -> Result<Self> {
+        let fade = |ahead: &Tensor, next: &Tensor| -> Result<Tensor> {
+            let frames = ahead.dim(1)?.min(next.dim(1)?);
+            let shares: Vec<f32> = (1..=frames).map(|i| i as f32 / (frames + 1) as f32).collect();
+            let share = Tensor::from_vec(shares, (1, frames, 1), next.device())?;
+            let (ahead, first) = (ahead.narrow(1, 0, frames)?, next.narrow(1, 0, frames)?);
+            let mixed = (&ahead + (first - &ahead)?.broadcast_mul(&share)?)?;
+            Ok(Tensor::cat(&[&mixed, &next.narrow(1, frames, next.dim(1)? - frames)?], 1)?)
+        };
+        Ok(Self { coeffs: fade(&self.coeffs, &next.coeffs)?, emotion: fade(&self.emotion, &next.emotion)? })
+    }
 }
 
 impl ReactionDecoder {
@@ -71,19 +91,19 @@ impl ReactionDecoder {
         self.online.as_ref().ok_or(ModelError::Config { field: "task", what })
     }
 
-    /// The reactions of all windows. `behaviours` holds what each window knows of the speaker, `[b, e, d]`; frames after the last
-    /// window's end, up to `frames`, are zeros.
+    /// The reactions of all windows, cross-faded over the first `overlap` frames of each. Frames after the last window's end are zeros.
     pub(super) fn forward_online(
         &self,
-        behaviours: &[Tensor],
-        frames: usize,
+        behaviour: &Behaviour,
         fusion: &Linear,
         noise: &Noise,
+        overlap: usize,
         mode: &Mode,
     ) -> Result<Reaction> {
+        let Behaviour { windows: behaviours, frames } = behaviour;
         let (mut past, mut fused_past) = (Past::default(), Vec::new());
         let (mut coeffs, mut emotion, mut latents) = (Vec::new(), Vec::new(), Vec::new());
-        let mut start = 0;
+        let (mut start, mut ahead): (usize, Option<Generated>) = (0, None);
         for (i, behaviour_bed) in behaviours.iter().enumerate() {
             let mode = mode.at_window(u32::try_from(i).unwrap_or(u32::MAX));
             let (b, end, _) = behaviour_bed.dims3()?;
@@ -95,15 +115,22 @@ impl ReactionDecoder {
             if sample_nd.dim(0)? != rows {
                 sample_nd = repeat(&sample_nd, rows / b)?;
             }
-            let window = self.window(&sample_nd, end - start, &mut past, &mode)?;
+            let mut before = past.clone();
+            let mut window = self.window(&sample_nd, end - start, &mut past, &mode)?;
             fused_past.push(fused_part(fusion, &window, &mode)?);
+            if let Some(ahead) = ahead.take() {
+                window = ahead.fade_into(&window)?;
+            }
+            if overlap > 0 && i + 1 < behaviours.len() {
+                ahead = Some(self.window(&sample_nd, end - start + overlap, &mut before, &mode)?.last(overlap)?);
+            }
             coeffs.push(window.coeffs);
             emotion.push(window.emotion);
             latents.push(latent);
             start = end;
         }
         let (mut coeffs, mut emotion) = (Tensor::cat(&coeffs, 1)?, Tensor::cat(&emotion, 1)?);
-        if start < frames {
+        if start < *frames {
             (coeffs, emotion) = (coeffs.pad_with_zeros(1, 0, frames - start)?, emotion.pad_with_zeros(1, 0, frames - start)?);
         }
         Ok(Reaction { emotion: Emotion::new(emotion)?, coeffs: Coeffs3dmm::new(coeffs)?, latents })

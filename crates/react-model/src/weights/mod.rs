@@ -4,20 +4,27 @@
 //! that builds numbers and descriptions of tensors, calls nothing, and refuses the rest. (Candle's reader allocates what a header
 //! asks for, and gives up on tensors that do not lie in order.)
 
+mod export;
 mod pickle;
 mod pth;
 mod tensors;
 
+pub use export::save_pth;
+
 pub use tensors::Tensors;
 
-use crate::optim::AdamW;
+use crate::optim::{AdamW, Ema};
 use crate::{ModelError, Params, Result};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Before the names of the optimizer's moments in a file.
 const MOMENTS: &str = "adamw.moments/";
+/// Before the names of the averaged weights.
+const EMA: &str = "ema/";
+/// PyTorch's count of the batches that a BatchNorm has seen: read by nothing.
+const COUNTER: &str = ".num_batches_tracked";
 /// The file's one entry of metadata: JSON, because several entries would be written in an order of their own.
 const NOTE: &str = "react";
 
@@ -32,17 +39,31 @@ pub struct Note {
     pub values: BTreeMap<String, String>,
 }
 
-/// Writes all parameters, and the optimizer's state where it is given, as safetensors, atomically. The same content gives the
-/// same bytes.
+/// What a training needs to go on, beside the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'a> {
+    /// The optimizer: its moments and its steps.
+    pub optimizer: &'a AdamW,
+    /// The average of the weights, if there is one.
+    pub ema: Option<&'a Ema>,
+}
+
+/// Writes all parameters and buffers, and the state of their training where it is given, as safetensors, atomically. The same content gives
+/// the same bytes.
 ///
 /// # Errors
+/// [`ModelError::NotFinite`] with the first tensor that holds a number that is none: what was in the file's place stays;
 /// [`ModelError::File`] where it cannot be written.
-pub fn save(path: &Path, params: &Params, optimizer: Option<&AdamW>, values: &BTreeMap<String, String>) -> Result<()> {
-    let mut tensors: BTreeMap<String, Tensor> = params.all().into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect();
-    if let Some(optimizer) = optimizer {
+pub fn save(path: &Path, params: &Params, training: Option<Training<'_>>, values: &BTreeMap<String, String>) -> Result<()> {
+    let weights = |prefix: &'static str, params: &Params| {
+        params.state().into_iter().map(move |(name, var)| (format!("{prefix}{name}"), var.as_tensor().clone())).collect::<Vec<_>>()
+    };
+    let mut tensors: BTreeMap<String, Tensor> = weights("", params).into_iter().collect();
+    if let Some(Training { optimizer, ema }) = training {
         tensors.extend(optimizer.moments().iter().map(|(name, moments)| (format!("{MOMENTS}{name}"), moments.clone())));
+        tensors.extend(ema.into_iter().flat_map(|ema| weights(EMA, ema.params())));
     }
-    let note = Note { optimizer_steps: optimizer.map(AdamW::steps), values: values.clone() };
+    let note = Note { optimizer_steps: training.map(|t| t.optimizer.steps()), values: values.clone() };
     write(path, &tensors, &note)
 }
 
@@ -51,6 +72,9 @@ fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, note: &Note) -> Result
     let mut bytes = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        if !values.iter().all(|x| x.is_finite()) {
+            return Err(ModelError::NotFinite { what: "the value", name: name.clone() });
+        }
         let raw: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         bytes.push((name.as_str(), tensor.dims().to_vec(), raw));
     }
@@ -64,13 +88,13 @@ fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, note: &Note) -> Result
     react_store::write_atomic(path, |w| w.write_all(&file)).map_err(|e| fault(e.to_string()))
 }
 
-/// Sets every parameter from the file's tensors; the optimizer's state in it is left alone.
+/// Sets every parameter and buffer from the file's tensors; the state of a training in it is left alone.
 ///
 /// ```no_run
-/// use react_model::{Params, transvae::{Config, TransVae}, weights::{self, Tensors}};
+/// use react_model::{Params, transvae::TransVae, weights::{self, Tensors}};
 /// let tensors = Tensors::read("model_offline.pth".as_ref())?;
 /// let params = Params::new(0);
-/// let model = TransVae::new(Config::of_width(tensors.transvae_width()?), &params.root())?;
+/// let model = TransVae::new(tensors.transvae()?, &params.root())?;
 /// weights::load(&tensors, &params)?;
 /// # Ok::<(), react_model::ModelError>(())
 /// ```
@@ -79,24 +103,53 @@ fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, note: &Note) -> Result
 /// [`ModelError::Shape`], [`ModelError::Missing`] or [`ModelError::Unknown`] with the first tensor that does not fit: then no
 /// parameter has been set.
 pub fn load(tensors: &Tensors, params: &Params) -> Result<()> {
-    let (file, all) = (tensors.file(), params.all());
-    for (name, var) in &all {
-        let want = var.dims().to_vec();
-        match tensors.dims(name) {
-            None => return Err(ModelError::Missing { file: file.to_owned(), name: name.clone(), want }),
-            Some(found) if found != want => return Err(ModelError::Shape { file: file.to_owned(), name: name.clone(), want, found }),
-            Some(_) => {}
-        }
-    }
+    let all = fitting(tensors, params, "")?;
     for name in tensors.names() {
-        if !name.starts_with(MOMENTS) && params.get(name).is_none() {
-            return Err(ModelError::Unknown { file: file.to_owned(), name: name.to_owned() });
+        let known = params.get(name).or_else(|| params.buffer(name)).is_some();
+        if !known && !name.starts_with(MOMENTS) && !name.starts_with(EMA) && !name.ends_with(COUNTER) {
+            return Err(ModelError::Unknown { file: tensors.file().to_owned(), name: name.to_owned() });
         }
     }
-    let mut values = Vec::with_capacity(all.len());
-    for (name, var) in all {
-        values.push((tensors.get(&name)?, var));
+    set(tensors, all)
+}
+
+/// Sets the parameters and buffers whose names begin with `prefix` from the file's tensors whose names begin with `file_prefix`, and
+/// end alike: one branch of a larger network, or the backbone from a file of its own. What else the file holds is left alone.
+///
+/// # Errors
+/// [`ModelError::Missing`] or [`ModelError::Shape`] with the first tensor that does not fit: then nothing has been set.
+pub fn load_part(tensors: &Tensors, params: &Params, prefix: &str, file_prefix: &str) -> Result<()> {
+    let part = params.state().into_iter().filter_map(|(name, var)| Some((format!("{file_prefix}{}", name.strip_prefix(prefix)?), var)));
+    let part = part.map(|named| fit(tensors, named)).collect::<Result<Vec<_>>>()?;
+    set(tensors, part)
+}
+
+/// Sets a moving average to the one in the file.
+///
+/// # Errors
+/// [`ModelError::Missing`] or [`ModelError::Shape`] with the first tensor that does not fit: then nothing has been set.
+pub fn load_ema(tensors: &Tensors, ema: &Ema) -> Result<()> {
+    set(tensors, fitting(tensors, ema.params(), EMA)?)
+}
+
+/// The parameters, with their names in the file; every one is there, and of the same shape.
+fn fitting(tensors: &Tensors, params: &Params, prefix: &str) -> Result<Vec<(String, Var)>> {
+    params.state().into_iter().map(|(name, var)| fit(tensors, (format!("{prefix}{name}"), var))).collect()
+}
+
+/// The same pair, if the file has a tensor of that name and shape.
+fn fit(tensors: &Tensors, (name, var): (String, Var)) -> Result<(String, Var)> {
+    let (file, want) = (tensors.file().to_owned(), var.dims().to_vec());
+    match tensors.dims(&name) {
+        None => Err(ModelError::Missing { file, name, want }),
+        Some(found) if found != want => Err(ModelError::Shape { file, name, want, found }),
+        Some(_) => Ok((name, var)),
     }
+}
+
+/// Sets the parameters, all or none.
+fn set(tensors: &Tensors, params: Vec<(String, Var)>) -> Result<()> {
+    let values = params.into_iter().map(|(name, var)| Ok((tensors.get(&name)?, var))).collect::<Result<Vec<_>>>()?;
     for (value, var) in values {
         var.set(&value.to_device(var.device())?)?;
     }

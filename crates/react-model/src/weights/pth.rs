@@ -78,6 +78,10 @@ impl Pth {
         let end =
             reach.and_then(|last| last.checked_add(1)?.checked_mul(size)).ok_or_else(|| format!("has impossible strides: {strides:?}"))?;
         let bytes = entry(&self.file, &format!("{}data/{}", self.folder, storage.key), Some(end))?;
+        // A view may show an element many times (stride 0): then it could be larger than all that the file holds.
+        if elements > bytes.len() / size {
+            return Err(format!("{dims:?} is more than its storage of {} numbers", bytes.len() / size));
+        }
         let mut values = Vec::with_capacity(elements);
         for i in 0..elements {
             let (mut rest, mut at) = (i, *offset);

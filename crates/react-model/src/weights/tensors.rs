@@ -1,14 +1,20 @@
 use super::{NOTE, Note, pth::Pth};
+use crate::transvae::{self, Task};
 use crate::{ModelError, Result};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The buffer of a published file that holds no weights: the sinusoidal positions, `[5000, 1, d]`.
-const POSITIONS: &str = "reaction_decoder.PE.pe";
-/// Names that may hold the width of a Trans-VAE: its latent token is `[d]`.
-const WIDTH: &str = "reaction_decoder.vae_model.mu_token";
+pub(super) const POSITIONS: &str = "reaction_decoder.PE.pe";
+/// Its shape gives the width of a Trans-VAE: the latent token is `[d]`.
+pub(super) const WIDTH: &str = "reaction_decoder.vae_model.mu_token";
+/// The largest tensor of a Trans-VAE, `[d, d, 1, 3, 3]`: a file that claims a width must have it.
+const LARGEST: &str = "speaker_behaviour_encoder.video_encoder.Conv3D.conv3.weight";
+/// The online model has it, the offline one has not.
+const ONLINE: &str = "reaction_decoder.lstm.weight_hh_l0";
 
 /// The tensors of a file, by name; read one at a time, after their shapes have been seen.
 #[derive(Debug)]
@@ -17,6 +23,8 @@ pub struct Tensors {
     source: Source,
     dims: BTreeMap<String, Vec<usize>>,
     note: Note,
+    /// Length of the file.
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -34,11 +42,8 @@ impl Tensors {
     pub fn read(path: &Path) -> Result<Self> {
         let fault = |what: String| ModelError::File { file: path.to_owned(), what };
         let mut start = [0; 4];
-        {
-            use std::io::Read;
-            let mut file = std::fs::File::open(path).map_err(|e| fault(e.to_string()))?;
-            file.read_exact(&mut start).map_err(|e| fault(e.to_string()))?;
-        }
+        let mut file = std::fs::File::open(path).map_err(|e| fault(e.to_string()))?;
+        file.read_exact(&mut start).map_err(|e| fault(e.to_string()))?;
         if start.starts_with(b"PK") { Self::read_pth(path) } else { Self::read_safetensors(path) }
     }
 
@@ -51,11 +56,12 @@ impl Tensors {
             None => Note::default(),
         };
         let dims = header.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect();
-        Ok(Self { file: path.to_owned(), source: Source::Safetensors(bytes), dims, note })
+        Ok(Self { file: path.to_owned(), bytes: bytes.len() as u64, source: Source::Safetensors(bytes), dims, note })
     }
 
     fn read_pth(path: &Path) -> Result<Self> {
         let pth = Pth::open(path)?;
+        let bytes = std::fs::metadata(path).map_err(|e| ModelError::File { file: path.to_owned(), what: e.to_string() })?.len();
         let mut dims = pth.dims();
         let width = dims.get(WIDTH).cloned();
         if let Some(found) = dims.remove(POSITIONS) {
@@ -65,7 +71,7 @@ impl Tensors {
                 return Err(ModelError::Shape { file: path.to_owned(), name: POSITIONS.to_owned(), want, found });
             }
         }
-        Ok(Self { file: path.to_owned(), source: Source::Pth(pth), dims, note: Note::default() })
+        Ok(Self { file: path.to_owned(), source: Source::Pth(pth), dims, note: Note::default(), bytes })
     }
 
     /// The file.
@@ -94,12 +100,30 @@ impl Tensors {
     /// The width d of the Trans-VAE in this file.
     ///
     /// # Errors
-    /// [`ModelError::File`] where there is none.
+    /// [`ModelError::File`] where there is none, or one that is larger than its file.
     pub fn transvae_width(&self) -> Result<usize> {
-        match self.dims.get(WIDTH).map(Vec::as_slice) {
-            Some([d]) => Ok(*d),
-            _ => Err(ModelError::File { file: self.file.clone(), what: format!("is not a Trans-VAE: it has no vector {WIDTH}") }),
+        let fault = |what: String| ModelError::File { file: self.file.clone(), what };
+        let Some([width]) = self.dims.get(WIDTH).map(Vec::as_slice) else {
+            return Err(fault(format!("is not a Trans-VAE: it has no vector {WIDTH}")));
+        };
+        let want = vec![*width, *width, 1, 3, 3];
+        let found = self.dims(LARGEST).unwrap_or_default();
+        if found != want {
+            return Err(ModelError::Shape { file: self.file.clone(), name: LARGEST.to_owned(), want, found });
         }
+        // Whoever builds a model of this width allocates a few times this; a pickle may claim what the archive does not hold.
+        let bytes = want.iter().try_fold(2u64, |n, d| n.checked_mul(*d as u64)).filter(|bytes| *bytes <= self.bytes);
+        bytes.map(|_| *width).ok_or_else(|| fault(format!("{LARGEST}, {want:?}, is larger than the file")))
+    }
+
+    /// The Trans-VAE in this file: its width and task are read from the tensors, what they do not tell is as published.
+    ///
+    /// # Errors
+    /// As [`Self::transvae_width`].
+    pub fn transvae(&self) -> Result<transvae::Config> {
+        let width = self.transvae_width()?;
+        let task = if self.dims.contains_key(ONLINE) { Task::Online } else { Task::Offline };
+        Ok(transvae::Config { task, ..transvae::Config::of_width(width) })
     }
 
     /// A tensor's values, f32.

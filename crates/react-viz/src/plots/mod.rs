@@ -10,9 +10,11 @@ mod clips;
 mod lag;
 mod losses;
 mod panel;
+mod scatter;
 mod series;
 
 pub use channels::{ChannelTraces, channels};
 pub use clips::per_clip;
 pub use lag::{LagCurve, lag_curves};
 pub use losses::{LossHistory, LossPoint, losses};
+pub use scatter::intensities;

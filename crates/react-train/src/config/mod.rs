@@ -1,16 +1,25 @@
 //! What a run is told: one TOML a preset, `--config PRESET|FILE`, `--set key=value` on top.
 
+mod model;
+mod train;
+
+pub use model::{Model, Tail, Task};
+pub use train::{Schedule, Train};
+
 use anyhow::{Context, Result, bail};
 use react_media::FrameShape;
+use react_model::transvae::Windows;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The presets that the program carries, by name.
-pub const PRESETS: [(&str, &str); 3] = [
-    ("demo", include_str!("../../../configs/demo.toml")),
-    ("offline", include_str!("../../../configs/offline.toml")),
-    ("offline-synthetic", include_str!("../../../configs/offline-synthetic.toml")),
+pub const PRESETS: [(&str, &str); 5] = [
+    ("demo", include_str!("../../../../configs/demo.toml")),
+    ("offline", include_str!("../../../../configs/offline.toml")),
+    ("offline-synthetic", include_str!("../../../../configs/offline-synthetic.toml")),
+    ("online", include_str!("../../../../configs/online.toml")),
+    ("online-demo", include_str!("../../../../configs/online-demo.toml")),
 ];
 
 /// Everything that determines a run.
@@ -56,6 +65,8 @@ pub enum CorpusKind {
     Synthetic,
     /// The REACT 2023/2024 challenge's layout.
     React2024,
+    /// Hume-Reaction's layout, for intensities.
+    Hume,
 }
 
 impl CorpusKind {
@@ -65,6 +76,7 @@ impl CorpusKind {
         match self {
             Self::Synthetic => "synthetic",
             Self::React2024 => "react2024",
+            Self::Hume => "hume",
         }
     }
 }
@@ -99,93 +111,34 @@ impl From<Frames> for FrameShape {
     }
 }
 
-/// The network.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Which network.
-    pub task: Task,
-    /// d, the width of all features; 128 as published.
-    pub width: usize,
-}
-
-/// What is generated from what.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// The whole reaction from the whole clip.
-    Offline,
-}
-
-/// The training.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    /// Passes over the mirrored training pairs.
-    pub epochs: u32,
-    /// Clips in a batch.
-    pub batch: usize,
-    /// Frames of each random crop.
-    pub clip_frames: usize,
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// Decoupled weight decay, on every parameter.
-    pub weight_decay: f64,
-    /// How the learning rate goes on after the warm-up.
-    #[serde(default)]
-    pub schedule: Schedule,
-    /// Steps over which the learning rate rises from 0.
-    #[serde(default)]
-    pub warmup_steps: u64,
-    /// Largest global norm of the gradient; without it no clipping, as published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_gradient: Option<f64>,
-    /// Weight of the KL divergence.
-    pub kl_p: f64,
-    /// Weight of the diversity term.
-    pub div_p: f64,
-    /// Epochs between validations.
-    pub validate_every: u32,
-}
-
-/// How the learning rate goes on after the warm-up.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// As published.
-    #[default]
-    Constant,
-    /// Half a cosine, to 0 at the last step.
-    Cosine,
-}
-
-impl Train {
-    /// The learning rate of a step (0-based) of `steps`.
-    #[must_use]
-    pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
-        if step < self.warmup_steps {
-            return self.learning_rate * (step + 1) as f64 / self.warmup_steps as f64;
-        }
-        match self.schedule {
-            Schedule::Constant => self.learning_rate,
-            Schedule::Cosine => {
-                let gone = (step - self.warmup_steps) as f64 / (steps.saturating_sub(self.warmup_steps)).max(1) as f64;
-                self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * gone.min(1.0)).cos())
-            }
-        }
-    }
-}
-
 /// The evaluation.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
-    /// The split.
+    /// The split; the training validates on it too.
     pub split: String,
     /// Reactions generated for each clip.
     pub samples: usize,
     /// Frames that are scored, from the first; the published 750.
     pub frames: usize,
+    /// Online, frames of a window in validation and evaluation; 8 as published.
+    #[serde(default = "published_window")]
+    pub window: usize,
+    /// Online, what becomes of frames that do not fill a window.
+    #[serde(default)]
+    pub tail: Tail,
+}
+
+fn published_window() -> usize {
+    8
+}
+
+impl Evaluate {
+    /// How clips are cut in validation and evaluation.
+    #[must_use]
+    pub fn windows(&self) -> Windows {
+        Windows { frames: self.window, tail: self.tail.into() }
+    }
 }
 
 impl Config {
@@ -194,18 +147,7 @@ impl Config {
     /// # Errors
     /// Where there is no such preset or file, or a key is unknown, missing or of the wrong type.
     pub fn load(preset_or_file: &str, set: &[String]) -> Result<Self> {
-        let text = match PRESETS.iter().find(|(name, _)| *name == preset_or_file) {
-            Some((_, text)) => (*text).to_owned(),
-            None => {
-                let known = PRESETS.map(|(name, _)| name).join(", ");
-                let missing = || format!("cannot read the configuration {preset_or_file} (no file, and the presets are {known})");
-                std::fs::read_to_string(preset_or_file).with_context(missing)?
-            }
-        };
-        let mut table: Table = text.parse().with_context(|| format!("the configuration {preset_or_file} is not valid TOML"))?;
-        for assignment in set {
-            assign(&mut table, assignment).with_context(|| format!("--set {assignment}"))?;
-        }
+        let table = read_table(&PRESETS, preset_or_file, set)?;
         let config: Self = table.try_into().with_context(|| format!("the configuration {preset_or_file} cannot be used"))?;
         config.check().with_context(|| format!("the configuration {preset_or_file} cannot be used"))?;
         Ok(config)
@@ -229,9 +171,8 @@ impl Config {
         let least = [
             ("frames.crop", self.frames.crop, 16),
             ("model.width", self.model.width, 8),
-            ("train.batch", self.train.batch, 1),
-            ("train.clip_frames", self.train.clip_frames, 2),
-            ("train.validate_every", self.train.validate_every as usize, 1),
+            ("model.window", self.model.window, 1),
+            ("evaluate.window", self.evaluate.window, 1),
             ("evaluate.samples", self.evaluate.samples, 1),
             ("evaluate.frames", self.evaluate.frames, 2),
         ];
@@ -240,6 +181,10 @@ impl Config {
                 bail!("{key} must be at least {least}, is {value}");
             }
         }
+        if self.corpus.kind == CorpusKind::Hume {
+            bail!("corpus.kind = hume is for intensities (--config eri-fusion and its like): it has no listeners");
+        }
+        self.train.check()?;
         if self.frames.crop > self.frames.shorter {
             bail!("frames.crop ({}) must not exceed frames.shorter ({})", self.frames.crop, self.frames.shorter);
         }
@@ -251,6 +196,23 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The table of a preset or a file, with keys set on top of it.
+pub(crate) fn read_table(presets: &[(&str, &str)], preset_or_file: &str, set: &[String]) -> Result<Table> {
+    let text = match presets.iter().find(|(name, _)| *name == preset_or_file) {
+        Some((_, text)) => (*text).to_owned(),
+        None => {
+            let known = presets.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            let missing = || format!("cannot read the configuration {preset_or_file} (no file, and the presets are {known})");
+            std::fs::read_to_string(preset_or_file).with_context(missing)?
+        }
+    };
+    let mut table: Table = text.parse().with_context(|| format!("the configuration {preset_or_file} is not valid TOML"))?;
+    for assignment in set {
+        assign(&mut table, assignment).with_context(|| format!("--set {assignment}"))?;
+    }
+    Ok(table)
 }
 
 /// Sets `a.b.c=value` in a table; a value that is no TOML is taken as a string.
@@ -290,11 +252,16 @@ mod tests {
 
     #[test]
     fn the_published_hyper_parameters() {
-        let config = Config::load("offline", &[]).unwrap();
-        let train = &config.train;
-        assert_eq!((config.model.width, train.batch, train.epochs, train.clip_frames), (128, 4, 50, 256));
-        assert_eq!((train.learning_rate, train.weight_decay, train.kl_p, train.div_p), (1e-5, 5e-4, 1e-5, 10.0));
-        assert_eq!((train.learning_rate_at(0, 100), train.learning_rate_at(99, 100)), (1e-5, 1e-5));
+        for (name, task) in [("offline", Task::Offline), ("online", Task::Online)] {
+            let config = Config::load(name, &[]).unwrap();
+            let train = &config.train;
+            assert_eq!((config.model.task, config.model.width, train.batch, train.epochs, train.clip_frames), (task, 128, 4, 50, 256));
+            assert_eq!((train.learning_rate, train.weight_decay, train.kl_p, train.div_p), (1e-5, 5e-4, 1e-5, 10.0));
+            assert!(train.decay_biases_and_norms && train.accumulate == 1 && train.clip_gradient.is_none() && train.ema.is_none());
+            assert_eq!((train.schedule, train.warmup_steps, train.validate_every), (Schedule::Constant, 0, 10));
+            assert_eq!((config.model.window, config.evaluate.window, config.evaluate.frames), (16, 8, 750));
+            assert_eq!((config.frames.shorter, config.frames.crop), (256, 224));
+        }
     }
 
     #[test]
@@ -310,17 +277,13 @@ mod tests {
         assert!(error("demo", "train.bach=2").contains("bach"));
         assert!(error("demo", "train.batch=many").contains("batch"));
         assert!(error("demo", "train").contains("key=value"));
+        assert!(error("demo", "train.accumulate=0").contains("train.accumulate must be at least 1"));
+        assert!(error("demo", "train.learning_rate=0").contains("train.learning_rate"));
+        assert!(error("demo", "train.ema=1.5").contains("train.ema"));
+        assert!(error("demo", "train.milestones=[3]").contains("train.schedule = \"step\""));
+        assert!(error("demo", "model.window=0").contains("model.window"));
         assert!(error("demo", "model.width=30").contains("multiple of 8"));
         assert!(error("none", "seed=1").contains("presets are demo, offline"));
         assert!(error("demo", "name=../x").contains("one folder"));
-    }
-
-    #[test]
-    fn a_cosine_begins_at_the_top_and_ends_at_zero() {
-        let train = Config::load("demo", &["train.warmup_steps=10".to_owned(), "train.learning_rate=1.0".to_owned()]).unwrap().train;
-        assert_eq!(train.learning_rate_at(4, 110), 0.5);
-        assert_eq!(train.learning_rate_at(10, 110), 1.0);
-        assert!((train.learning_rate_at(60, 110) - 0.5).abs() < 1e-12);
-        assert!(train.learning_rate_at(110, 110).abs() < 1e-12);
     }
 }

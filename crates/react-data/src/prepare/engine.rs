@@ -1,0 +1,205 @@
+//! Units of work on several threads, resumably: what the `prepare` of every corpus has in common.
+
+use super::journal::{Done, FileRecord, Journal, SourceRecord, write_if_changed, write_manifest};
+use super::output::{Written, publish};
+use super::source::{content_hash, stamp};
+use super::{PrepareReport, Progress, sweep};
+use crate::DataError;
+use crate::packed::PACKED_JSON;
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What is packed to where: units of work, and how each is made of its sources.
+pub(crate) trait Job: Sync {
+    /// A clip, a split's tables, or the like.
+    type Unit: Sync;
+    /// Buffers of one worker.
+    type Buffers: Default;
+
+    /// The corpus's folder; sources are recorded relative to it.
+    fn root(&self) -> &Path;
+    /// The packed folder.
+    fn out(&self) -> &Path;
+    /// A name that is the unit's alone.
+    fn name(&self, unit: &Self::Unit) -> String;
+    /// The settings that the unit's bytes depend on.
+    fn key(&self, unit: &Self::Unit) -> String;
+    /// The files (or folders of PNGs) it is made of.
+    fn sources(&self, unit: &Self::Unit) -> Vec<PathBuf>;
+    /// Makes the unit's files, beside their places.
+    fn pack(&self, unit: &Self::Unit, buffers: &mut Self::Buffers) -> Result<Vec<Written>, DataError>;
+}
+
+/// Does every unit that is not done, then writes journal, manifest and, last of all, the settings `info`; also returns what
+/// is now done, by name. The caller holds the lock of [`lock_out`].
+pub(crate) fn pack_all<J: Job>(
+    job: &J,
+    units: &[J::Unit],
+    splits: &[String],
+    info: &str,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(PrepareReport, BTreeMap<String, Done>), DataError> {
+    let out = job.out();
+    let (journal, known) = Journal::open(out.join("journal.jsonl"))?;
+    let mut done = BTreeMap::new();
+    let mut open = Vec::new();
+    progress.total(units.len());
+    for unit in units {
+        let sources = stamped(job, unit)?;
+        match known.get(&job.name(unit)).filter(|entry| is_whole(job, entry, unit, &sources)) {
+            Some(entry) if same_stamps(&entry.sources, &sources) => {
+                done.insert(entry.unit.clone(), entry.clone());
+            }
+            entry => open.push(Work { unit, sources, earlier: entry }),
+        }
+    }
+    progress.advance(done.len());
+    sweep::remove_leftovers(out, splits)?;
+    let manifest = out.join("manifest.jsonl");
+    if !open.is_empty() {
+        // From here to the end the folder is not complete.
+        remove(&out.join(PACKED_JSON))?;
+        remove(&manifest)?;
+    }
+    let run = Run { job, journal: &journal, progress, stop: AtomicBool::new(false) };
+    let finished = run.all(&open, threads)?;
+    let packed = finished.iter().filter(|(_, packed)| *packed).count();
+    done.extend(finished.into_iter().map(|(entry, _)| (entry.unit.clone(), entry)));
+
+    journal.compact(&done)?;
+    write_manifest(&manifest, &done)?;
+    // Last of all: its being there says that everything else is.
+    write_if_changed(&out.join(PACKED_JSON), info)?;
+    let files = || done.values().flat_map(|entry| &entry.files);
+    let (count, bytes) = (files().count(), files().map(|file| file.bytes).sum());
+    Ok((PrepareReport { packed, reused: done.len() - packed, files: count, bytes, manifest }, done))
+}
+
+/// Makes the packed folder and holds a lock on it, so that two runs do not write the same files.
+pub(crate) fn lock_out(root: &Path, out: &Path) -> Result<Option<File>, DataError> {
+    fs::create_dir_all(out).map_err(DataError::io("create folder", out))?;
+    let same = |a: &Path, b: &Path| fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b);
+    if same(root, out) {
+        return Err(DataError::Packed { dir: out.to_owned(), why: "the packed folder cannot be the corpus's own".to_owned() });
+    }
+    // Where folders cannot be opened or locked (some network file systems) the user sees to it.
+    let Ok(folder) = File::open(out) else { return Ok(None) };
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(DataError::Packed { dir: out.to_owned(), why: "another run is packing into it".to_owned() }),
+        _ => Ok(Some(folder)),
+    }
+}
+
+/// A path below `root`, with `/`.
+pub(crate) fn relative(root: &Path, path: &Path) -> String {
+    let parts = path.strip_prefix(root).unwrap_or(path).components();
+    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// The sources and their stamps now; hashes are left empty.
+fn stamped<J: Job>(job: &J, unit: &J::Unit) -> Result<Vec<SourceRecord>, DataError> {
+    let stamped = |path: PathBuf| Ok(SourceRecord { path: relative(job.root(), &path), stamp: stamp(&path)?, blake3: String::new() });
+    job.sources(unit).into_iter().map(stamped).collect()
+}
+
+fn remove(path: &Path) -> Result<(), DataError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(DataError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an earlier run made this unit with these settings, of sources by these names, and its files are there in full.
+fn is_whole<J: Job>(job: &J, entry: &Done, unit: &J::Unit, sources: &[SourceRecord]) -> bool {
+    let names = |sources: &[SourceRecord]| sources.iter().map(|source| source.path.clone()).collect::<Vec<_>>();
+    let there = |file: &FileRecord| fs::metadata(job.out().join(&file.path)).is_ok_and(|found| found.len() == file.bytes);
+    entry.key == job.key(unit) && names(&entry.sources) == names(sources) && entry.files.iter().all(there)
+}
+
+fn same_stamps(a: &[SourceRecord], b: &[SourceRecord]) -> bool {
+    a.iter().map(|source| &source.stamp).eq(b.iter().map(|source| &source.stamp))
+}
+
+/// A unit that is not known to be done.
+struct Work<'a, U> {
+    unit: &'a U,
+    sources: Vec<SourceRecord>,
+    /// What an earlier run made of it, where only stamps differ.
+    earlier: Option<&'a Done>,
+}
+
+struct Run<'a, J> {
+    job: &'a J,
+    journal: &'a Journal,
+    progress: &'a dyn Progress,
+    stop: AtomicBool,
+}
+
+impl<J: Job> Run<'_, J> {
+    /// Does all work; each result says whether anything had to be packed.
+    fn all(&self, open: &[Work<'_, J::Unit>], threads: usize) -> Result<Vec<(Done, bool)>, DataError> {
+        // Threads of our own, not a rayon pool: polars works in a pool of its own, and a rayon thread that waits for another
+        // pool takes up more of our work meanwhile, clip within clip, until its stack is full.
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let (mut buffers, mut results) = (J::Buffers::default(), Vec::new());
+            while let Some((index, work)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, open.get(i)?))) {
+                results.push((index, self.one(work, &mut buffers)));
+            }
+            results
+        };
+        let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
+        let mut results: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.min(open.len()).max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join()).collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(|_| DataError::Packed { dir: self.job.out().to_owned(), why: "a thread failed; this is a defect".to_owned() })?
+        .into_iter()
+        .flatten()
+        .collect();
+        // By place in the corpus, whoever did them: also the error that is shown is the first.
+        results.sort_by_key(|(index, _)| *index);
+        let mut finished = Vec::with_capacity(results.len());
+        for (_, result) in results {
+            // Those that a stop left undone come as `None`, and only ever beside an error.
+            finished.extend(result?);
+        }
+        Ok(finished)
+    }
+
+    fn one(&self, work: &Work<'_, J::Unit>, buffers: &mut J::Buffers) -> Result<Option<(Done, bool)>, DataError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let result = self.do_or_reuse(work, buffers);
+        match &result {
+            Ok(_) => self.progress.advance(1),
+            Err(_) => self.stop.store(true, Ordering::Relaxed),
+        }
+        result.map(Some)
+    }
+
+    fn do_or_reuse(&self, work: &Work<'_, J::Unit>, buffers: &mut J::Buffers) -> Result<(Done, bool), DataError> {
+        let unit = self.job.name(work.unit);
+        let mut sources = work.sources.clone();
+        for source in &mut sources {
+            source.blake3 = content_hash(&self.job.root().join(&source.path))?;
+        }
+        let same = |earlier: &&&Done| earlier.sources.iter().map(|source| &source.blake3).eq(sources.iter().map(|source| &source.blake3));
+        let (files, packed) = match work.earlier.as_ref().filter(same) {
+            Some(earlier) => (earlier.files.clone(), false),
+            None => {
+                self.progress.message(&unit);
+                (publish(self.job.pack(work.unit, buffers)?)?, true)
+            }
+        };
+        let done = Done { unit, key: self.job.key(work.unit), sources, files };
+        self.journal.append(&done)?;
+        tracing::debug!(unit = done.unit, packed, "done");
+        Ok((done, packed))
+    }
+}

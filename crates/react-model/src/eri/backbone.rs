@@ -1,0 +1,124 @@
+//! The picture of each frame: ResNet-18 up to layer3, with torchvision's names.
+//!
+//! ```text
+//! x = (u8/255 − mean)/std                                         ImageNet's, per channel
+//! conv 3→w, 7×7, s2, p3 → BN → ReLU → max pool 3×3, s2, p1
+//! layer1: 2 blocks w→w     layer2: w→2w, s2, and 2w→2w     layer3: 2w→4w, s2, and 4w→4w
+//! block(x) = ReLU(BN(conv 3×3 (ReLU(BN(conv 3×3, s (x))))) + shortcut(x))     shortcut: x, or BN(conv 1×1, s (x))
+//! ```
+//!
+//! He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016. Axes: n frames · h, w pixels · c channels.
+
+use crate::layers::BatchNorm;
+use crate::ops::{Conv3dShape, MaxPool3dShape, conv3d, max_pool3d};
+use crate::{Init, Mode, Result, Scope};
+use candle_core::{DType, Device, Tensor};
+
+/// ImageNet's mean of each channel of x/255.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// ImageNet's standard deviation of each channel of x/255.
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// A 2-D convolution without bias on channels-last pictures, its weight `[o, c, k, k]`.
+#[derive(Clone, Debug)]
+struct Conv2d {
+    weight: Tensor,
+    stride: usize,
+}
+
+impl Conv2d {
+    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, scope: &Scope) -> Result<Self> {
+        // torchvision begins with Kaiming's normal initialisation by fan-out.
+        let init = Init::ScaledNormal { std: (2.0 / (outputs * kernel * kernel) as f32).sqrt() };
+        Ok(Self { weight: scope.get("weight", &[outputs, inputs, kernel, kernel], init)?, stride })
+    }
+
+    fn forward(&self, x_nhwc: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let weight = mode.parameter(&self.weight).unsqueeze(2)?;
+        let padding = self.weight.dim(3)? / 2;
+        let shape = Conv3dShape { stride: [1, self.stride, self.stride], padding: [0, padding, padding] };
+        Ok(conv3d(&x_nhwc.unsqueeze(0)?, &weight, None, shape)?.squeeze(0)?)
+    }
+}
+
+/// A basic block.
+#[derive(Clone, Debug)]
+struct Block {
+    convs: [Conv2d; 2],
+    norms: [BatchNorm; 2],
+    shortcut: Option<(Conv2d, BatchNorm)>,
+}
+
+impl Block {
+    fn new(inputs: usize, outputs: usize, stride: usize, scope: &Scope) -> Result<Self> {
+        let down = scope.at("downsample");
+        let shortcut = if stride == 1 && inputs == outputs {
+            None
+        } else {
+            Some((Conv2d::new(inputs, outputs, 1, stride, &down.at("0"))?, BatchNorm::new(outputs, &down.at("1"))?))
+        };
+        let convs = [
+            Conv2d::new(inputs, outputs, 3, stride, &scope.at("conv1"))?,
+            Conv2d::new(outputs, outputs, 3, 1, &scope.at("conv2"))?,
+        ];
+        Ok(Self { convs, norms: [BatchNorm::new(outputs, &scope.at("bn1"))?, BatchNorm::new(outputs, &scope.at("bn2"))?], shortcut })
+    }
+
+    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let y = self.norms[0].forward_then(&self.convs[0].forward(x, mode)?, None, true, mode)?;
+        let y = self.convs[1].forward(&y, mode)?;
+        let around = match &self.shortcut {
+            None => x.clone(),
+            Some((conv, norm)) => norm.forward(&conv.forward(x, mode)?, mode)?,
+        };
+        self.norms[1].forward_then(&y, Some(&around), true, mode)
+    }
+}
+
+/// ResNet-18 up to layer3.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    blocks: Vec<Block>,
+}
+
+impl Backbone {
+    /// A backbone whose stem has `width` channels (64 in ResNet-18); it gives 4·width.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Duplicate`].
+    pub fn new(width: usize, scope: &Scope) -> Result<Self> {
+        let mut blocks = Vec::new();
+        for (layer, (inputs, outputs, stride)) in
+            [(width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)].into_iter().enumerate()
+        {
+            let scope = scope.at(&format!("layer{}", layer + 1));
+            blocks.push(Block::new(inputs, outputs, stride, &scope.at("0"))?);
+            blocks.push(Block::new(outputs, outputs, 1, &scope.at("1"))?);
+        }
+        Ok(Self { conv1: Conv2d::new(3, width, 7, 2, &scope.at("conv1"))?, bn1: BatchNorm::new(width, &scope.at("bn1"))?, blocks })
+    }
+
+    /// frames u8 `[n, h, w, 3]` → `[n, h/16, w/16, 4·width]`.
+    ///
+    /// # Errors
+    /// Candle's, where the frames are too small.
+    pub fn forward(&self, frames_nhw3: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let x = self.conv1.forward(&normalise(frames_nhw3)?, mode)?;
+        let x = self.bn1.forward_then(&x, None, true, mode)?;
+        let pool = MaxPool3dShape { kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1] };
+        let mut x = max_pool3d(&x.unsqueeze(0)?, pool)?.squeeze(0)?;
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        Ok(x)
+    }
+}
+
+/// Bytes as ImageNet's networks see them.
+fn normalise(frames: &Tensor) -> Result<Tensor> {
+    let row = |values: [f32; 3]| Tensor::new(&values, &Device::Cpu)?.to_device(frames.device());
+    let x = (frames.to_dtype(DType::F32)? / 255.0)?;
+    Ok(x.broadcast_sub(&row(MEAN)?)?.broadcast_div(&row(STD)?)?)
+}

@@ -1,0 +1,82 @@
+use crate::ops::{ChannelStatistics, batch_norm};
+use crate::{Init, Mode, Result, Scope};
+use candle_core::{Tensor, Var};
+
+/// Share of a batch's statistics in the running ones.
+const MOMENTUM: f32 = 0.1;
+
+/// BatchNorm over all axes but the last, eps 1e-5, with weight and bias: PyTorch's `BatchNorm2d` on channels-last pictures.
+///
+/// In a pass with gradients it normalises by the batch's own statistics, and moves the running ones a tenth of the way towards them
+/// (the variance with n − 1, as PyTorch); in a pass without, by the running ones.
+///
+/// ```
+/// use candle_core::{Device::Cpu, Tensor};
+/// use react_model::{Mode, Params, layers::BatchNorm};
+/// let params = Params::new(0);
+/// let norm = BatchNorm::new(1, &params.root())?;
+/// let x = Tensor::new(&[[1f32], [3.0]], &Cpu)?;
+/// let y = norm.forward(&x, &Mode::train(0, 0))?.flatten_all()?.to_vec1::<f32>()?;
+/// assert!((y[0] + 1.0).abs() < 1e-4 && (y[1] - 1.0).abs() < 1e-4);
+/// // 0.9·0 + 0.1·2 and 0.9·1 + 0.1·2.
+/// let running = |name| params.buffer(name).unwrap().to_vec1::<f32>();
+/// assert!((running("running_mean")?[0] - 0.2).abs() < 1e-6 && (running("running_var")?[0] - 1.1).abs() < 1e-6);
+/// # Ok::<(), react_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    mean: Var,
+    variance: Var,
+}
+
+impl BatchNorm {
+    /// A layer with parameters `weight`, 1, and `bias`, 0, and buffers `running_mean`, 0, and `running_var`, 1.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Duplicate`].
+    pub fn new(width: usize, scope: &Scope) -> Result<Self> {
+        Ok(Self {
+            weight: scope.get("weight", &[width], Init::Ones)?,
+            bias: scope.get("bias", &[width], Init::Zeros)?,
+            mean: scope.buffer("running_mean", &[width], Init::Zeros)?,
+            variance: scope.buffer("running_var", &[width], Init::Ones)?,
+        })
+    }
+
+    /// `[…, c]` → `[…, c]`.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.forward_then(x, None, false, mode)
+    }
+
+    /// The same, then the sum with a residual where there is one, then ReLU where it is asked for, in one operation.
+    ///
+    /// # Errors
+    /// Candle's, where shapes do not fit.
+    pub fn forward_then(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: &Mode) -> Result<Tensor> {
+        let affine = Tensor::stack(&[mode.parameter(&self.weight), mode.parameter(&self.bias)], 0)?;
+        let statistics = if mode.has_gradient() {
+            let statistics = ChannelStatistics::of(x)?;
+            self.learn(&statistics)?;
+            statistics
+        } else {
+            ChannelStatistics { mean: self.mean.to_vec1()?, variance: self.variance.to_vec1()?, rows: None }
+        };
+        Ok(batch_norm(x, &affine, &statistics, residual, relu)?)
+    }
+
+    fn learn(&self, batch: &ChannelStatistics) -> Result<()> {
+        let rows = batch.rows.unwrap_or(1) as f32;
+        let unbiased = rows / (rows - 1.0).max(1.0);
+        for (running, batch, factor) in [(&self.mean, &batch.mean, 1.0), (&self.variance, &batch.variance, unbiased)] {
+            let kept = running.to_vec1::<f32>()?;
+            let next: Vec<f32> = kept.iter().zip(batch).map(|(r, b)| (1.0 - MOMENTUM) * r + MOMENTUM * factor * b).collect();
+            running.set(&Tensor::from_vec(next, running.dims(), running.device())?)?;
+        }
+        Ok(())
+    }
+}

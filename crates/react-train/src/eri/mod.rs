@@ -1,0 +1,23 @@
+//! The second job: emotional reaction intensities of a face, a voice, or both (Hume-Reaction).
+
+mod config;
+mod data;
+mod evaluate;
+mod features;
+mod pipeline;
+mod predict;
+mod report;
+mod run;
+mod train;
+mod trained;
+
+pub use config::EriConfig;
+pub use data::Without;
+pub use features::compute;
+pub use evaluate::{Evaluation, PUBLISHED, SeedScores, evaluate};
+pub use pipeline::{corpus, prepare, prepare_plan, run, synth, train_seeds};
+pub use report::report;
+pub use predict::{predict_one, predict_split};
+pub use run::{Record, SeedRun};
+pub use train::{Beginnings, train};
+pub use trained::TrainedEri;

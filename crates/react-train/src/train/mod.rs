@@ -1,0 +1,103 @@
+//! Training: batches, losses, steps, validation, checkpoints.
+//!
+//! Stopping anywhere (Ctrl-C, a kill, a full disk) and running again goes on from the last checkpoint, within an epoch too, and
+//! gives the bits that an undisturbed run gives: losses, weights, moments, averages. Nothing drawn has a state to save; a draw is a
+//! function of the seed and of where it is used.
+
+mod blame;
+mod checkpoint;
+mod log;
+mod plan;
+mod state;
+mod stop;
+mod validation;
+
+pub use plan::Plan;
+pub use stop::{Interrupted, Stop};
+
+use crate::Run;
+use crate::config::Config;
+use anyhow::Result;
+use log::Log;
+use state::State;
+use std::path::PathBuf;
+
+/// What a training came to.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The checkpoint with the least validation loss.
+    pub best: PathBuf,
+    /// Steps that were made now; 0 where the run was finished before.
+    pub steps: u64,
+    /// Steps that have been made in all.
+    pub total: u64,
+    /// Steps that were planned: more than were made where the training was stopped, or ended early.
+    pub planned: u64,
+    /// Whether it was stopped, and would go on.
+    pub stopped: bool,
+    /// Wall time of this call in seconds.
+    pub seconds: f64,
+}
+
+/// Trains the configured network on its packed corpus, or goes on where an earlier call stopped. Where `stop` asks for it, it
+/// saves, and returns before the end.
+///
+/// # Errors
+/// Where the packed corpus is missing, the run's folder holds another configuration, or a loss or gradient is not finite (the
+/// weights have then not moved, and the checkpoint is as it was).
+pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
+    let began = std::time::Instant::now();
+    let _listening = stop.listen();
+    let mut state = State::open(config, run)?;
+    let mut log = Log::open(config, run, &state)?;
+    let mut batches = state.batches()?;
+    let start = state.steps();
+    loop {
+        if state.validation_due()
+            && let Some(validation) = state.validate(stop, &log)?
+        {
+            log.validation(&validation)?;
+        }
+        let ending = state.finished() || stop.asked(state.steps());
+        if state.unsaved() && (ending || state.save_due()) {
+            log.sync()?;
+            state.save()?;
+        }
+        if ending {
+            break;
+        }
+        log.step(&state.step(&mut batches)?)?;
+    }
+    Ok(Trained {
+        best: run.best(),
+        steps: state.steps() - start,
+        total: state.steps(),
+        planned: state.plan().steps(),
+        stopped: !state.finished(),
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+impl Trained {
+    /// Itself, or the error that it was stopped.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn or_interrupted(self) -> Result<Self, Interrupted> {
+        if self.stopped { Err(Interrupted { steps: self.total, planned: self.planned }) } else { Ok(self) }
+    }
+}
+
+impl std::fmt::Display for Trained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { steps, total, planned, seconds, .. } = self;
+        match steps {
+            0 => write!(f, "training   {total} steps were made before")?,
+            steps => write!(f, "training   {steps} steps in {seconds:.0} s")?,
+        }
+        if total < planned {
+            write!(f, " ({total} of {planned}: no better since)")?;
+        }
+        write!(f, ": {}", self.best.display())
+    }
+}

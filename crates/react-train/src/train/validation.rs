@@ -1,0 +1,66 @@
+//! Validation: which weights are the best so far.
+
+use super::Stop;
+use super::log::Log;
+use super::state::State;
+use crate::Record;
+use crate::tensors::to_device;
+use anyhow::{Result, ensure};
+use candle_core::Device;
+use react_model::Mode;
+use react_model::loss::reconstruction;
+use react_model::transvae::Noise;
+
+impl State<'_> {
+    /// Whether a validation belongs here that was not made yet.
+    pub(super) fn validation_due(&self) -> bool {
+        let (epoch, ended) = self.plan().epochs_after(self.steps());
+        let last = self.steps() == self.plan().steps();
+        ended && (last || epoch.is_multiple_of(u64::from(self.config.train.validate_every))) && self.selection.validated != self.steps()
+    }
+
+    /// Mean reconstruction loss and KL divergence over the whole clips of the split, with the latent means; the weights with the
+    /// least reconstruction + kl_p · KL are the best. None where it was stopped: it is made again from its beginning.
+    pub(super) fn validate(&mut self, stop: &Stop, log: &Log) -> Result<Option<Record>> {
+        let online;
+        let model = match &self.average {
+            Some(average) => &average.model,
+            None => {
+                online = self.model.with_windows(self.config.evaluate.windows())?;
+                &online
+            }
+        };
+        let (mut sum, mut kl_sum, clips) = (0.0, 0.0, self.validation.len());
+        for item in 0..clips {
+            if stop.asked(self.steps()) {
+                return Ok(None);
+            }
+            log.validating(item, clips);
+            let batch = to_device(self.validation.whole(&[item])?, &Device::Cpu)?;
+            let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
+            let reaction = model.react(&behaviour, &Noise::Mean, &Mode::eval())?;
+            sum += f64::from(reconstruction(&reaction, batch.listener_emotion(), batch.listener_3dmm())?.to_scalar::<f32>()?);
+            for latent in &reaction.latents {
+                kl_sum += f64::from(latent.kl()?.to_scalar::<f32>()?) / reaction.latents.len() as f64;
+            }
+        }
+        let (reconstruction, kl) = (sum / clips as f64, kl_sum / clips as f64);
+        let selection = reconstruction + self.config.train.kl_p * kl;
+        ensure!(selection.is_finite(), "the validation after step {} is not finite", self.steps());
+        self.select(selection)?;
+        let epoch = u32::try_from(self.plan().epochs_after(self.steps()).0)?;
+        Ok(Some(Record::Validation { epoch, step: self.steps(), reconstruction, kl, selection }))
+    }
+
+    fn select(&mut self, value: f64) -> Result<()> {
+        let better = self.selection.best.is_none_or(|best| value < best);
+        if better {
+            self.save_best()?;
+            self.selection.best = Some(value);
+        }
+        self.selection.worse_since = if better { 0 } else { self.selection.worse_since + 1 };
+        self.selection.validated = self.steps();
+        self.unsaved = true;
+        Ok(())
+    }
+}
