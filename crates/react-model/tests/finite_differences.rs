@@ -95,7 +95,7 @@ fn attentions() {
 
 #[test]
 fn convolution_blocks() {
-    // Among tens of thousands of activations a few can lie on ReLU's kink itself, where no step is short enough; with these
+    // Among tens of thousands of activations a few can lie nearer to a kink of ReLU than f32 can step (tests/conv_block_f64.rs); with these
     // sizes none does. (size, channels in and out, kernel, stride, tail): frames worked on alone and in groups, all tails, odd sizes.
     for (size, cin, cout, kernel, stride, tail) in [
         (9, 3, 4, 3, 1, Tail::Relu),

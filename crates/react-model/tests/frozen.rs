@@ -63,7 +63,8 @@ fn check(kind: Kind, tensors: HashMap<String, Tensor>, want: &[Vec<f32>]) {
     let path = folder.path().join("x.safetensors");
     candle_core::safetensors::save(&tensors, &path).unwrap();
     assert_eq!(FrozenEncoder::load(kind, &path).unwrap().kind(), kind);
-    let missing = tensors.keys().find(|name| name.contains("norm1") || name.contains("stem") || name.contains("class_emb")).unwrap().clone();
+    let missing =
+        tensors.keys().find(|name| name.contains("norm1") || name.contains("stem") || name.contains("class_emb")).unwrap().clone();
     let less: HashMap<String, Tensor> = tensors.into_iter().filter(|(name, _)| *name != missing).collect();
     candle_core::safetensors::save(&less, &path).unwrap();
     let error = FrozenEncoder::load(kind, &path).unwrap_err().to_string();
@@ -107,7 +108,8 @@ fn dinov2_is_its_own() {
     tensors.retain(|name, _| !name.starts_with("head."));
     let encoder = FrozenEncoder::from_tensors(Kind::DinoV2Small, tensors.clone()).unwrap();
     let found = encoder.features(frames().view()).unwrap();
-    let want: Vec<Vec<f32>> = found.outer_iter().zip(&means).map(|(row, mean)| row.iter().take(384).chain(mean).copied().collect()).collect();
+    let want: Vec<Vec<f32>> =
+        found.outer_iter().zip(&means).map(|(row, mean)| row.iter().take(384).chain(mean).copied().collect()).collect();
     assert!(found.row(0).iter().take(384).any(|v| v.abs() > 1e-3));
     check(Kind::DinoV2Small, tensors, &want);
 }

@@ -55,14 +55,11 @@ fn feature_maps_are_those_of_the_reference() {
         Ok(formula(p))
     })
     .unwrap();
-    let io: HashMap<String, Tensor> =
-        candle_core::safetensors::load(fixture("inception_features.safetensors"), &Device::Cpu).unwrap();
+    let io: HashMap<String, Tensor> = candle_core::safetensors::load(fixture("inception_features.safetensors"), &Device::Cpu).unwrap();
     let bytes = io["images_u8"].flatten_all().unwrap().to_vec1::<u8>().unwrap();
     let images = Array4::from_shape_vec((3, 96, 96, 3), bytes).unwrap();
     let found = inception.feature_means(images.view()).unwrap();
-    for (name, found) in
-        [("pool64", &found.first), ("pool192", &found.second), ("pool768", &found.third), ("pool2048", &found.last)]
-    {
+    for (name, found) in [("pool64", &found.first), ("pool192", &found.second), ("pool768", &found.third), ("pool2048", &found.last)] {
         let distance = distance(found, &io[name]);
         assert!(distance < 1e-3, "{name}: {distance}");
     }

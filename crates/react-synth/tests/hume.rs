@@ -129,9 +129,9 @@ fn each_modality_tells_its_part() {
         let truth = HumeTruth::plan(&config).unwrap();
         let [face, voice, both] = truth.ceiling.mean();
         assert!((0.69..0.77).contains(&face) && (0.54..0.63).contains(&voice) && both > 0.82, "seed {seed}: {face} {voice} {both}");
-        for e in 0..EMOTIONS.len() {
+        for (e, emotion) in EMOTIONS.iter().enumerate() {
             let better = truth.ceiling.face[e] > truth.ceiling.voice[e];
-            assert_eq!(better, !["Anxiety", "Empathic-Pain", "Fear"].contains(&EMOTIONS[e]), "{}", EMOTIONS[e]);
+            assert_eq!(better, !["Anxiety", "Empathic-Pain", "Fear"].contains(emotion), "{emotion}");
             assert!(truth.ceiling.both[e] > truth.ceiling.face[e].max(truth.ceiling.voice[e]));
         }
     }

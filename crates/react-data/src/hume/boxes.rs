@@ -81,7 +81,7 @@ fn parse(line: &str) -> Result<Parsed, (usize, String)> {
     for (i, (value, text)) in values.iter_mut().zip(numbers).enumerate() {
         *value = text.parse().map_err(|_| (i + 2, format!("{text:?} is no number")))?;
         // Far beyond any picture, and far from where numbers lose their pixels.
-        if !(value.abs() <= 1e6) || (i > 1 && *value <= 0.0) {
+        if !(-1e6..=1e6).contains(value) || (i > 1 && *value <= 0.0) {
             return Err((i + 2, format!("{text} cannot be of a box")));
         }
     }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(track.square(35, 100, 80), (49, 39, 10));
         // Moved into the picture; never larger than it.
         assert_eq!(track.square(1, 30, 80), (5, 6, 25));
-        assert_eq!(track.square(1, 12, 8), (0, -4, 12));
+        assert_eq!(track.square(1, 12, 8), (0, 0, 12));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(row("1,x,1,1,2,2"), "row 2, column 2: \"x\" is no number of a frame");
         assert_eq!(row("1,1,1,nan,2,2"), "row 2, column 4: nan cannot be of a box");
         assert_eq!(row("1,1,1,1,0,2"), "row 2, column 5: 0 cannot be of a box");
-        assert_eq!(row("1,1,1,1"), "row 2, column 4: there are 4 columns, not 6");
+        assert_eq!(row("1,1,1,1"), "row 2, column 5: there are 4 columns, not 6");
         assert_eq!(row("1,0,5,5,2,2"), "clip 1 has two boxes in frame 0");
         assert_eq!(read("id,x\n").unwrap_err(), "its header is \"id,x\", not \"clip,frame,x,y,w,h\"");
     }

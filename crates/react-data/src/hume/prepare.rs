@@ -180,6 +180,11 @@ fn missing(done: &BTreeMap<String, Done>, folder: &str) -> usize {
     files.filter(|file| file.status != "packed").count()
 }
 
+/// What a file holds, or the status that says why it holds zeros.
+type Made<T> = Result<T, &'static str>;
+/// Frames, with what else is to be known of them.
+type Noted = (Vec<u8>, Option<String>);
+
 /// What all units of a run have in common.
 struct HumeJob<'a> {
     corpus: &'a HumeCorpus,
@@ -206,7 +211,7 @@ impl<'a> HumeJob<'a> {
     }
 
     /// Frames of a clip, or why there are none, with a note.
-    fn frames(&self, clip: &HumeClip, buffers: &mut VideoBuffers) -> Result<Result<(Vec<u8>, Option<String>), &'static str>, DataError> {
+    fn frames(&self, clip: &HumeClip, buffers: &mut VideoBuffers) -> Result<Made<Noted>, DataError> {
         let Some(file) = &clip.video else { return Ok(Err(NO_VIDEO)) };
         let place = match self.boxes.map(|boxes| boxes.track(&clip.id)) {
             None => Place::Centre,
@@ -234,7 +239,7 @@ impl<'a> HumeJob<'a> {
     }
 
     /// Cepstra of a clip, or why there are none.
-    fn cepstra(&self, clip: &HumeClip) -> Result<Result<Array2<f32>, &'static str>, DataError> {
+    fn cepstra(&self, clip: &HumeClip) -> Result<Made<Array2<f32>>, DataError> {
         let Some(file) = &clip.sound else { return Ok(Err(NO_SOUND)) };
         Ok(match read_sound(file, self.shape.steps) {
             Ok(Sound::Heard(cepstra)) => Ok(cepstra),

@@ -57,10 +57,8 @@ impl Block {
         } else {
             Some((Conv2d::new(inputs, outputs, 1, stride, &down.at("0"))?, BatchNorm::new(outputs, &down.at("1"))?))
         };
-        let convs = [
-            Conv2d::new(inputs, outputs, 3, stride, &scope.at("conv1"))?,
-            Conv2d::new(outputs, outputs, 3, 1, &scope.at("conv2"))?,
-        ];
+        let convs =
+            [Conv2d::new(inputs, outputs, 3, stride, &scope.at("conv1"))?, Conv2d::new(outputs, outputs, 3, 1, &scope.at("conv2"))?];
         Ok(Self { convs, norms: [BatchNorm::new(outputs, &scope.at("bn1"))?, BatchNorm::new(outputs, &scope.at("bn2"))?], shortcut })
     }
 

@@ -70,9 +70,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        for (field, value, most) in
-            [("stem", self.stem, 1024), ("cepstra", self.cepstra, 4096), ("emotions", self.emotions, 4096), ("frame_features", self.frame_features.unwrap_or(1), 65_536)]
-        {
+        for (field, value, most) in [
+            ("stem", self.stem, 1024),
+            ("cepstra", self.cepstra, 4096),
+            ("emotions", self.emotions, 4096),
+            ("frame_features", self.frame_features.unwrap_or(1), 65_536),
+        ] {
             if value == 0 || value > most {
                 return Err(ModelError::Config { field, what: format!("must be 1 to {most}, is {value}") });
             }

@@ -287,7 +287,11 @@ impl Packed {
 
     /// The panels from row `k` on.
     pub(crate) fn panels(&self, k: usize) -> Panels<'_> {
-        Panels { rhs: Rhs { data: &self.data, offset: self.start + k * self.width, step: self.width }, width: self.width, stride: self.stride }
+        Panels {
+            rhs: Rhs { data: &self.data, offset: self.start + k * self.width, step: self.width },
+            width: self.width,
+            stride: self.stride,
+        }
     }
 
     pub(crate) fn width(&self) -> usize {

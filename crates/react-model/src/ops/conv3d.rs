@@ -102,14 +102,17 @@ impl Conv3d {
         for (clip, y) in y.chunks_exact_mut(self.out * conv.out_frame()).enumerate() {
             tasks.extend(y.chunks_mut(group * conv.out_frame()).enumerate().map(|(g, y)| (clip, g * group, y)));
         }
-        tasks.into_par_iter().for_each_init(|| Scratch::zeros(0), |padded, (clip, first, y)| {
-            let count = y.len() / conv.out_frame();
-            self.pad(x, clip, first, count, padded);
-            if let Some(bias) = bias {
-                y.chunks_exact_mut(bias.len()).for_each(|pixel| pixel.copy_from_slice(bias));
-            }
-            conv.forward(count, padded, &weights, y, bias.is_some());
-        });
+        tasks.into_par_iter().for_each_init(
+            || Scratch::zeros(0),
+            |padded, (clip, first, y)| {
+                let count = y.len() / conv.out_frame();
+                self.pad(x, clip, first, count, padded);
+                if let Some(bias) = bias {
+                    y.chunks_exact_mut(bias.len()).for_each(|pixel| pixel.copy_from_slice(bias));
+                }
+                conv.forward(count, padded, &weights, y, bias.is_some());
+            },
+        );
         y
     }
 
@@ -170,9 +173,12 @@ impl Conv3d {
         for (clip, dx) in dx.chunks_exact_mut(self.frames * conv.in_frame()).enumerate() {
             tasks.extend(dx.chunks_mut(chunk * conv.in_frame()).enumerate().map(|(g, dx)| (clip, g * chunk, dx)));
         }
-        tasks.into_par_iter().for_each_init(|| Scratch::zeros(0), |dy, (clip, first, dx)| {
-            self.part_input_gradient(&weights, grad, clip, first, dx, dy);
-        });
+        tasks.into_par_iter().for_each_init(
+            || Scratch::zeros(0),
+            |dy, (clip, first, dx)| {
+                self.part_input_gradient(&weights, grad, clip, first, dx, dy);
+            },
+        );
         dx
     }
 

@@ -15,8 +15,8 @@ mod max_pool3d;
 
 pub use crate::kernels::{Isa, Tail, isa};
 pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
-pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
 pub use batch_norm::{ChannelStatistics, batch_norm};
+pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
 pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::Convolved;
 pub use dropout::{add_dropped, dropout};

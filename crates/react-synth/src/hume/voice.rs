@@ -146,10 +146,29 @@ mod tests {
         assert!(voiced(6, 1.2).iter().all(|x| x.abs() < 1.0));
     }
 
+    /// Energy of the differences over that of the samples: more with more high frequencies.
+    fn brightness(samples: &[f32]) -> f32 {
+        samples.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f32>() / samples.iter().map(|x| x * x).sum::<f32>()
+    }
+
+    /// The median over windows of 64 ms, the loudest half, of the fundamental: the lag of the greatest autocorrelation.
+    fn pitch(samples: &[f32]) -> f32 {
+        let mut windows: Vec<&[f32]> = samples.chunks_exact(1024).collect();
+        windows.sort_by(|a, b| rms(b).total_cmp(&rms(a)));
+        let of = |window: &&[f32]| {
+            let correlation = |lag: usize| window[..700].iter().zip(&window[lag..]).map(|(a, b)| a * b).sum::<f32>();
+            let lag = (40..320).max_by(|a, b| correlation(*a).total_cmp(&correlation(*b))).unwrap();
+            HUME_RATE as f32 / lag as f32
+        };
+        let mut pitches: Vec<f32> = windows[..windows.len() / 2].iter().map(of).collect();
+        pitches.sort_by(f32::total_cmp);
+        pitches[pitches.len() / 2]
+    }
+
     #[test]
     fn fear_raises_pitch_and_brightness() {
-        // Crossings of zero in a second go with both.
-        let crossings = |samples: &[f32]| samples.windows(2).filter(|pair| (pair[0] < 0.0) != (pair[1] < 0.0)).count();
-        assert!(crossings(&voiced(5, 0.9)) > crossings(&voiced(5, 0.1)) * 5 / 4);
+        let (afraid, calm) = (voiced(5, 0.9), voiced(5, 0.1));
+        assert!(pitch(&afraid) > 1.4 * pitch(&calm), "{} Hz and {} Hz", pitch(&afraid), pitch(&calm));
+        assert!(brightness(&afraid) > 1.5 * brightness(&calm), "{} and {}", brightness(&afraid), brightness(&calm));
     }
 }

@@ -190,7 +190,13 @@ impl EriConfig {
     #[must_use]
     pub fn network(&self, emotions: usize) -> react_model::eri::Config {
         let frame_features = self.model.frame_features.map(Kind::values);
-        react_model::eri::Config { modalities: self.model.modalities, stem: self.model.stem, emotions, frame_features, ..Default::default() }
+        react_model::eri::Config {
+            modalities: self.model.modalities,
+            stem: self.model.stem,
+            emotions,
+            frame_features,
+            ..Default::default()
+        }
     }
 
     fn check(&self) -> Result<()> {

@@ -13,11 +13,11 @@ mod trained;
 
 pub use config::EriConfig;
 pub use data::Without;
-pub use features::compute;
 pub use evaluate::{Evaluation, PUBLISHED, SeedScores, evaluate};
+pub use features::compute;
 pub use pipeline::{corpus, prepare, prepare_plan, run, synth, train_seeds};
-pub use report::report;
 pub use predict::{predict_one, predict_split};
+pub use report::report;
 pub use run::{Record, SeedRun};
 pub use train::{Beginnings, train};
 pub use trained::TrainedEri;

@@ -101,7 +101,8 @@ pub fn prepare(plan: &HumeConfig) -> Result<HumeReport> {
 pub fn synth(args: &cli::Synth) -> Result<String> {
     let clips = args.pairs as usize;
     let val = (clips / 4).max(1);
-    let config = HumeSynthConfig { train: clips - val, val, test: 0, size: args.size as usize, seed: args.seed, ..HumeSynthConfig::default() };
+    let config =
+        HumeSynthConfig { train: clips - val, val, test: 0, size: args.size as usize, seed: args.seed, ..HumeSynthConfig::default() };
     let made = generate_hume(&config, &args.out, &Units::new("synth"));
     Ok(made.with_context(|| format!("cannot make a corpus in {}", args.out.display()))?.to_string())
 }

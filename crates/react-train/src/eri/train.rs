@@ -87,7 +87,8 @@ impl<'a> State<'a> {
             true => order(config.seed ^ 0x5eed, 0, train.len()),
             false => (0..train.len()).collect(),
         };
-        let adam = AdamW::new(AdamWConfig { weight_decay: config.train.weight_decay, decay_biases_and_norms: false, ..AdamWConfig::default() });
+        let adam =
+            AdamW::new(AdamWConfig { weight_decay: config.train.weight_decay, decay_biases_and_norms: false, ..AdamWConfig::default() });
         let notes = notes(config, train.emotions())?;
         let features = config.model.frame_features.map(|kind| Features::open(&config.corpus.packed, kind)).transpose()?;
         let mut state = Self { config, run, train, validation, labels, features, params, model, adam, records: Vec::new(), notes };

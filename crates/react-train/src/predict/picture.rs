@@ -8,9 +8,9 @@ use react_contracts::COEFFS;
 use react_face::Person;
 use react_random::Draws;
 use react_viz::Listener;
-use std::path::Path;
 use react_viz::strip::{Strip, evenly, write_strip};
 use react_viz::video::{Panels, write_panels};
+use std::path::Path;
 
 /// Listeners beside the speaker; more than these are too small to see.
 const SHOWN: usize = 4;
