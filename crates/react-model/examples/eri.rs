@@ -20,7 +20,10 @@ fn main() -> Result<()> {
     let work = std::thread::Builder::new().stack_size(256 << 20).spawn(move || measure(b, t, size)).map(|work| work.join());
     match work {
         Ok(Ok(result)) => result,
-        _ => Ok(println!("the measurement did not end")),
+        _ => {
+            println!("the measurement did not end");
+            Ok(())
+        }
     }
 }
 

@@ -154,6 +154,38 @@ fn padded_attentions() {
 
 /// Bytes give what the same frames as floats give, and the weight's gradient is the same.
 #[test]
+fn attentions_to_the_past() {
+    for (queries, keys) in [(1, 1), (3, 9), (8, 40)] {
+        let shapes: [&[usize]; 2] = [&[2, queries, 8], &[2, keys, 16]];
+        check("attention to the past", &shapes, 1e-2, |x| attention_to_past(&x[0], &x[1], 2, 0.0, &Mode::eval(), "site"));
+        check("the same, dropped", &shapes, 1e-2, |x| attention_to_past(&x[0], &x[1], 2, 0.2, &Mode::train(3, 4), "site"));
+    }
+}
+
+/// Views that overlap, leave a frame out, and begin in the middle.
+#[test]
+fn convolution_blocks_of_views() {
+    for (tail, views) in [(Tail::ReluMaxPool, vec![0..2, 0..4, 3..5]), (Tail::Relu, vec![1..2, 1..5]), (Tail::ReluAdd, vec![0..1, 1..6])] {
+        let (cin, stride) = if tail == Tail::ReluAdd { (6, 1) } else { (4, 2) };
+        let shape = ConvBlockShape { frames: 0, stride, padding: 1, tail };
+        let shapes: [&[usize]; 2] = [&[6, 14, 15, cin], &[6, cin, 1, 3, 3]];
+        check(&format!("views {tail:?}"), &shapes, 2e-4, |x| conv_block_of_views(&x[0], &x[1], &views, shape));
+    }
+}
+
+#[test]
+fn batch_norms() {
+    for channels in [3, 16, 70] {
+        let shapes: [&[usize]; 3] = [&[5, 40, channels], &[2, channels], &[5, 40, channels]];
+        check("batch norm", &shapes[..2], 1e-3, |x| batch_norm(&x[0], &x[1], &ChannelStatistics::of(&x[0])?, None, false));
+        let both = |x: &[Tensor]| batch_norm(&x[0], &x[1], &ChannelStatistics::of(&x[0])?, Some(&x[2]), true);
+        check("batch norm, residual, relu", &shapes, 2e-4, both);
+        let fixed = ChannelStatistics { mean: vec![0.3; channels], variance: vec![1.7; channels], rows: None };
+        check("batch norm, fixed", &shapes[..2], 1e-3, |x| batch_norm(&x[0], &x[1], &fixed, None, false));
+    }
+}
+
+#[test]
 fn bytes_are_scaled_floats() {
     let bytes: Vec<u8> = (0..4 * 20 * 20 * 3).map(|i| (i * 37 % 256) as u8).collect();
     let floats: Vec<f32> = bytes.iter().map(|b| (f32::from(*b) / 255.0 - 0.5) / 0.5).collect();

@@ -100,9 +100,9 @@ mod tests {
             perform(&actor, &seen, 24, &mut Draws::new(1, "test", 1, 0))
         };
         let rest = shown(None);
-        for e in 0..E {
+        for (e, prototype) in PROTOTYPES.iter().enumerate() {
             let moved = (shown(Some(e)) - &rest).mapv(f32::abs).mean_axis(ndarray::Axis(0)).unwrap();
-            let weights: Vec<usize> = PROTOTYPES[e].0.iter().flat_map(|(name, _)| channels(name)).collect();
+            let weights: Vec<usize> = prototype.0.iter().flat_map(|(name, _)| channels(name)).collect();
             assert!(weights.iter().all(|i| moved[*i] > 0.2), "{e}: {moved}");
         }
     }
