@@ -71,7 +71,8 @@ impl Init {
 /// ```
 #[derive(Debug)]
 pub struct Params {
-    seed: u64,
+    /// None: nothing is drawn.
+    seed: Option<u64>,
     device: Device,
     map: Mutex<BTreeMap<String, Var>>,
     buffers: Mutex<BTreeMap<String, Var>>,
@@ -84,10 +85,17 @@ impl Params {
         Self::on(seed, &Device::Cpu)
     }
 
+    /// No parameters yet; all will begin as 0, for models whose weights come from a file: drawing millions of numbers that are then
+    /// replaced takes longer than reading them.
+    #[must_use]
+    pub fn to_be_read() -> Self {
+        Self { seed: None, ..Self::new(0) }
+    }
+
     /// No parameters yet, on a device.
     #[must_use]
     pub fn on(seed: u64, device: &Device) -> Self {
-        Self { seed, device: device.clone(), map: Mutex::default(), buffers: Mutex::default() }
+        Self { seed: Some(seed), device: device.clone(), map: Mutex::default(), buffers: Mutex::default() }
     }
 
     /// Where names begin.
@@ -199,7 +207,9 @@ impl Scope<'_> {
     fn make(&self, map: &Mutex<BTreeMap<String, Var>>, name: &str, shape: &[usize], init: Init) -> Result<Var> {
         let name = self.path(name);
         let mut values = vec![0.0; shape.iter().product()];
-        init.fill(&mut Draws::new(self.params.seed, &name, react_random::fnv1a("weights"), 0), &mut values);
+        if let Some(seed) = self.params.seed {
+            init.fill(&mut Draws::new(seed, &name, react_random::fnv1a("weights"), 0), &mut values);
+        }
         let var = Var::from_tensor(&Tensor::from_vec(values, shape, &self.params.device)?)?;
         let mut map = locked(map);
         if map.contains_key(&name) {

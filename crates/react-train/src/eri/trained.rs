@@ -40,7 +40,7 @@ impl TrainedEri {
         };
         let place = |key: &str| format!("{}: its note '{key}'", path.display());
         let config = serde_json::from_str(note("eri")?).with_context(|| place("eri"))?;
-        let params = Params::new(0);
+        let params = Params::to_be_read();
         let model = Eri::new(config, &params.root()).with_context(|| path.display().to_string())?;
         weights::load(&tensors, &params)?;
         let emotions: Vec<String> = serde_json::from_str(note("emotions")?).with_context(|| place("emotions"))?;

@@ -31,7 +31,7 @@ impl Checkpoint {
     /// Where the file cannot be read, or its tensors are not those of the network.
     pub fn read(path: &Path) -> Result<Self> {
         let tensors = Tensors::read(path)?;
-        let params = Params::new(0);
+        let params = Params::to_be_read();
         let config = react_model::transvae::Config { windows: Windows::of(8), ..tensors.transvae()? };
         let model = TransVae::new(config, &params.root()).with_context(|| path.display().to_string())?;
         weights::load(&tensors, &params)?;
