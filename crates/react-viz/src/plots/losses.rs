@@ -69,7 +69,7 @@ pub fn losses(history: &LossHistory) -> Result<Figure, VizError> {
     }
     Ok(Figure {
         title: "Losses".to_owned(),
-        caption: "KL and diversity are shown before their weights.".to_owned(),
+        caption: if panels.len() > 1 { "KL and diversity are shown before their weights.".to_owned() } else { String::new() },
         keys,
         columns: panels.len(),
         panels,
