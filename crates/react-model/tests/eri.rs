@@ -1,26 +1,15 @@
 //! The intensity network against PyTorch: outputs, a missing modality, gradients with batch statistics (tests/fixtures/eri).
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod common;
+
 use candle_core::{Device, Tensor};
+use common::{check_gradients, distance, fixture};
 use react_model::eri::{Config, Eri, EriLoss, Input, Modalities, Output, eri_loss};
 use react_model::optim::Gradients;
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, Params};
 use std::collections::HashMap;
-use std::path::PathBuf;
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/eri")).join(name)
-}
-
-/// ‖a − b‖ / ‖b‖, in f64.
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    let (a, b): (Vec<f32>, Vec<f32>) = (a.flatten_all().unwrap().to_vec1().unwrap(), b.flatten_all().unwrap().to_vec1().unwrap());
-    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
-    difference.sqrt() / norm.sqrt()
-}
 
 struct Case {
     name: &'static str,
@@ -40,10 +29,10 @@ impl Case {
             Modalities::Video => "eri_video",
             Modalities::Fusion => "eri_fusion",
         };
-        let io = candle_core::safetensors::load(fixture(&format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
+        let io = candle_core::safetensors::load(fixture("eri", &format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
         let params = Params::new(0);
         let model = Eri::new(Config { modalities, stem: 8, ..Config::default() }, &params.root()).unwrap();
-        weights::load(&Tensors::read(&fixture(&format!("{name}.weights.safetensors"))).unwrap(), &params).unwrap();
+        weights::load(&Tensors::read(&fixture("eri", &format!("{name}.weights.safetensors"))).unwrap(), &params).unwrap();
         Self { name, io, params, model }
     }
 
@@ -101,32 +90,14 @@ fn training_normalises_by_the_batch() {
 fn gradients_are_the_reference() {
     for case in Case::all() {
         let loss = case.loss(&Mode::train(0, 0).without_dropout());
-        let text = std::fs::read_to_string(fixture(&format!("{}.json", case.name))).unwrap();
+        let text = std::fs::read_to_string(fixture("eri", &format!("{}.json", case.name))).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (name, found) in [("loss", &loss.total), ("mse", &loss.mse), ("mean_pcc", &loss.correlation)] {
             let (found, want) = (f64::from(found.to_scalar::<f32>().unwrap()), json[name].as_f64().unwrap());
             assert!((found - want).abs() < 1e-4 * want.abs().max(0.1), "{} {name}: {found}, {want}", case.name);
         }
         let gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
-        let want = candle_core::safetensors::load(fixture(&format!("{}.grads.safetensors", case.name)), &Device::Cpu).unwrap();
-        assert_eq!(want.len(), case.params.all().len());
-        let mut worst = (0.0, String::new());
-        for (name, _) in case.params.all() {
-            let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
-            let want = &want[&name];
-            let norm = want.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
-            if norm < 1e-5 {
-                let difference = (found - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-                assert!(difference.to_scalar::<f32>().unwrap() < 1e-6, "{} {name}", case.name);
-            } else {
-                let distance = distance(found, want);
-                assert!(distance < 1e-3, "{} {name}: {distance}", case.name);
-                if distance > worst.0 {
-                    worst = (distance, name);
-                }
-            }
-        }
-        println!("{}: worst {} of {}", case.name, worst.0, worst.1);
+        check_gradients(&case.params, &gradients, fixture("eri", &format!("{}.grads.safetensors", case.name)), None);
     }
 }
 

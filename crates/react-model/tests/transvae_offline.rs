@@ -1,7 +1,10 @@
 //! The offline Trans-VAE against PyTorch: outputs, gradients and four steps of training (tests/fixtures/transvae).
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod common;
+
 use candle_core::{Device, Tensor};
+use common::{check_gradients, distance, fixture};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_model::loss::{Loss, LossWeights, loss};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
@@ -9,20 +12,6 @@ use react_model::transvae::{Config, Noise, TransVae};
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, ModelError, Params};
 use std::collections::HashMap;
-use std::path::PathBuf;
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/transvae")).join(name)
-}
-
-/// ‖a − b‖ / ‖b‖, in f64.
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    let (a, b): (Vec<f32>, Vec<f32>) = (a.flatten_all().unwrap().to_vec1().unwrap(), b.flatten_all().unwrap().to_vec1().unwrap());
-    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
-    difference.sqrt() / norm.sqrt()
-}
 
 struct Case {
     io: HashMap<String, Tensor>,
@@ -34,8 +23,8 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let io = candle_core::safetensors::load(fixture("transvae_offline.io.safetensors"), &Device::Cpu).unwrap();
-        let tensors = Tensors::read(&fixture("transvae_offline.weights.safetensors")).unwrap();
+        let io = candle_core::safetensors::load(fixture("transvae", "transvae_offline.io.safetensors"), &Device::Cpu).unwrap();
+        let tensors = Tensors::read(&fixture("transvae", "transvae_offline.weights.safetensors")).unwrap();
         let params = Params::new(0);
         let model = TransVae::new(Config::of_width(tensors.transvae_width().unwrap()), &params.root()).unwrap();
         weights::load(&tensors, &params).unwrap();
@@ -88,33 +77,13 @@ fn outputs_are_those_of_the_published_program() {
 fn gradients_are_those_of_the_published_program() {
     let case = Case::new();
     let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
-    let want = candle_core::safetensors::load(fixture("transvae_offline.grads.safetensors"), &Device::Cpu).unwrap();
-    let mut worst = (0.0, String::new());
-    for (name, _) in case.params.all() {
-        let Some(want) = want.get(&name) else {
-            assert!(name.starts_with("fusion.") && gradients.get(&name).is_none(), "{name} has no reference");
-            continue;
-        };
-        let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
-        let norm = want.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
-        if norm < 1e-5 {
-            let difference = (found - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
-            assert!(difference < 1e-6, "{name}: {difference}");
-        } else {
-            let distance = distance(found, want);
-            assert!(distance < 1e-3, "{name}: {distance}");
-            if distance > worst.0 {
-                worst = (distance, name);
-            }
-        }
-    }
-    println!("worst: {} of {}", worst.0, worst.1);
+    check_gradients(&case.params, &gradients, fixture("transvae", "transvae_offline.grads.safetensors"), Some("fusion."));
 }
 
 #[test]
 fn four_steps_of_training_follow_the_published_program() {
     let case = Case::new();
-    let text = std::fs::read_to_string(fixture("transvae_offline.trajectory.json")).unwrap();
+    let text = std::fs::read_to_string(fixture("transvae", "transvae_offline.trajectory.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
     for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
@@ -206,7 +175,7 @@ fn a_clip_may_be_longer_than_the_published_table_of_positions() {
 
 #[test]
 fn a_file_that_does_not_fit_names_tensor_and_shapes() {
-    let tensors = Tensors::read(&fixture("transvae_offline.weights.safetensors")).unwrap();
+    let tensors = Tensors::read(&fixture("transvae", "transvae_offline.weights.safetensors")).unwrap();
     let params = Params::new(0);
     TransVae::new(Config::of_width(16), &params.root()).unwrap();
     let before = params.get("fusion.weight").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();

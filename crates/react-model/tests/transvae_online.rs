@@ -1,7 +1,10 @@
 //! The online Trans-VAE against PyTorch: outputs, gradients, four steps of training, the tail (tests/fixtures/transvae).
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod common;
+
 use candle_core::{Device, IndexOp, Tensor};
+use common::{bits, check_gradients, distance, fixture};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_model::loss::{Loss, LossWeights, loss};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
@@ -9,24 +12,6 @@ use react_model::transvae::{Config, Noise, Reaction, Tail, TransVae, Windows};
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, Params};
 use std::collections::HashMap;
-use std::path::PathBuf;
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/transvae")).join(name)
-}
-
-/// ‖a − b‖ / ‖b‖, in f64.
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    let (a, b): (Vec<f32>, Vec<f32>) = (a.flatten_all().unwrap().to_vec1().unwrap(), b.flatten_all().unwrap().to_vec1().unwrap());
-    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
-    difference.sqrt() / norm.sqrt()
-}
-
-fn bits(x: &Tensor) -> Vec<u32> {
-    x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
-}
 
 struct Case {
     io: HashMap<String, Tensor>,
@@ -38,8 +23,8 @@ struct Case {
 
 impl Case {
     fn new(name: &str, tail: Tail) -> Self {
-        let io = candle_core::safetensors::load(fixture(&format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
-        let tensors = Tensors::read(&fixture(&format!("{name}.weights.safetensors"))).unwrap();
+        let io = candle_core::safetensors::load(fixture("transvae", &format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
+        let tensors = Tensors::read(&fixture("transvae", &format!("{name}.weights.safetensors"))).unwrap();
         let params = Params::new(0);
         let config = Config::online(tensors.transvae_width().unwrap(), Windows { frames: 8, tail });
         let model = TransVae::new(config, &params.root()).unwrap();
@@ -137,30 +122,13 @@ fn a_generated_tail_is_one_more_window_and_changes_nothing_before_it() {
 fn gradients_are_those_of_the_published_program() {
     let case = Case::new("transvae_online", Tail::Generate);
     let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
-    let want = candle_core::safetensors::load(fixture("transvae_online.grads.safetensors"), &Device::Cpu).unwrap();
-    let mut worst = (0.0, String::new());
-    for (name, _) in case.params.all() {
-        let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
-        let want = want.get(&name).unwrap_or_else(|| panic!("{name} has no reference"));
-        let norm = want.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
-        if norm < 1e-5 {
-            let difference = (found - want).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
-            assert!(difference < 1e-6, "{name}: {difference}");
-        } else {
-            let distance = distance(found, want);
-            assert!(distance < 1e-3, "{name}: {distance}");
-            if distance > worst.0 {
-                worst = (distance, name);
-            }
-        }
-    }
-    println!("worst: {} of {}", worst.0, worst.1);
+    check_gradients(&case.params, &gradients, fixture("transvae", "transvae_online.grads.safetensors"), None);
 }
 
 #[test]
 fn four_steps_of_training_follow_the_published_program() {
     let case = Case::new("transvae_online", Tail::Generate);
-    let text = std::fs::read_to_string(fixture("transvae_online.trajectory.json")).unwrap();
+    let text = std::fs::read_to_string(fixture("transvae", "transvae_online.trajectory.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
     for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {

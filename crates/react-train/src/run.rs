@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -155,9 +156,7 @@ impl Run {
     /// # Errors
     /// Where the system refuses.
     pub fn write_records(&self, records: &[Record]) -> Result<()> {
-        let lines = records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        let text = lines.into_iter().map(|line| line + "\n").collect::<String>();
-        Ok(react_store::write_atomic(&self.metrics_file(), |file| file.write_all(text.as_bytes()))?)
+        write_records(&self.metrics_file(), records)
     }
 
     /// Reads the records of training; none where there is no file yet. A last line without an end, which a full disk can leave, is
@@ -166,26 +165,37 @@ impl Run {
     /// # Errors
     /// Where a line is no record.
     pub fn records(&self) -> Result<Vec<Record>> {
-        let path = self.metrics_file();
-        let text = self.metrics()?;
-        let record = |(index, line): (usize, &str)| {
-            serde_json::from_str(line).with_context(|| format!("{}, line {}: no record of training", path.display(), index + 1))
-        };
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().enumerate().map(record).collect()
+        read_records(&self.metrics_file())
     }
 
     /// Whether the last record has no end.
     pub(crate) fn has_torn_record(&self) -> Result<bool> {
-        Ok(self.metrics()?.bytes().last().is_some_and(|byte| byte != b'\n'))
+        Ok(read_lines(&self.metrics_file())?.bytes().last().is_some_and(|byte| byte != b'\n'))
     }
+}
 
-    fn metrics(&self) -> Result<String> {
-        let path = self.metrics_file();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+/// The text of a file of records; empty where there is none.
+fn read_lines(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// The whole lines of a file of records; a last one without its end was being written when the program ended.
+pub(crate) fn read_records<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = read_lines(path)?;
+    let record = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{}, line {}: no record of training", path.display(), index + 1))
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().enumerate().map(record).collect()
+}
+
+/// Writes a file of records anew, atomically.
+pub(crate) fn write_records<T: Serialize>(path: &Path, records: &[T]) -> Result<()> {
+    let lines = records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    let text = lines.into_iter().map(|line| line + "\n").collect::<String>();
+    Ok(react_store::write_atomic(path, |file| file.write_all(text.as_bytes()))?)
 }

@@ -61,15 +61,6 @@ impl MultiHeadAttention {
         self.attend_to_cached(x, &self.keys_and_values(memory, mode)?, false, mode)
     }
 
-    /// The last `count` rows of [`Self::attend_to_itself`]'s causal result, and only their work: x `[b, t, c]` → `[b, count, c]`.
-    ///
-    /// # Errors
-    /// Candle's, where shapes do not fit.
-    pub fn attend_to_past(&self, x: &Tensor, count: usize, mode: &Mode) -> Result<Tensor> {
-        let last = x.narrow(1, x.dim(1)?.saturating_sub(count), count)?.contiguous()?;
-        self.attend_to_cached(&last, &self.keys_and_values(x, mode)?, true, mode)
-    }
-
     /// What attention reads of a memory `[b, s, c]`: keys and values, `[b, s, 2·c]`. They can be kept and extended along s.
     ///
     /// # Errors

@@ -3,6 +3,7 @@ use crate::transvae::{self, Task};
 use crate::{ModelError, Result};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,9 +28,17 @@ pub struct Tensors {
     bytes: u64,
 }
 
+/// Bytes before a safetensors header: its length.
+const HEADER_LENGTH: usize = 8;
+
 #[derive(Debug)]
 enum Source {
-    Safetensors(Vec<u8>),
+    /// The whole file, its header as it was read once, and where the header ends.
+    Safetensors {
+        bytes: Vec<u8>,
+        header: Metadata,
+        end: usize,
+    },
     Pth(Pth),
 }
 
@@ -50,13 +59,20 @@ impl Tensors {
     fn read_safetensors(path: &Path) -> Result<Self> {
         let fault = |what: String| ModelError::File { file: path.to_owned(), what };
         let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| fault(format!("neither a .pth nor a safetensors file: {e}")))?;
+        let (length, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| fault(format!("neither a .pth nor a safetensors file: {e}")))?;
         let note = match header.metadata().as_ref().and_then(|m| m.get(NOTE)) {
             Some(json) => serde_json::from_str(json).map_err(|e| fault(format!("metadata {NOTE}: {e}")))?,
             None => Note::default(),
         };
         let dims = header.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect();
-        Ok(Self { file: path.to_owned(), bytes: bytes.len() as u64, source: Source::Safetensors(bytes), dims, note })
+        Ok(Self {
+            file: path.to_owned(),
+            bytes: bytes.len() as u64,
+            source: Source::Safetensors { bytes, header, end: HEADER_LENGTH + length },
+            dims,
+            note,
+        })
     }
 
     fn read_pth(path: &Path) -> Result<Self> {
@@ -134,11 +150,11 @@ impl Tensors {
         let fault = |what: String| ModelError::File { file: self.file.clone(), what: format!("{name}: {what}") };
         let tensor = match &self.source {
             Source::Pth(pth) => pth.get(name)?,
-            Source::Safetensors(bytes) => {
-                let all = SafeTensors::deserialize(bytes).map_err(|e| fault(e.to_string()))?;
-                let view = all.tensor(name).map_err(|e| fault(e.to_string()))?;
-                let dtype = DType::try_from(view.dtype())?;
-                Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?
+            Source::Safetensors { bytes, header, end } => {
+                let info = header.info(name).ok_or_else(|| fault("is not in the file".to_owned()))?;
+                let (start, stop) = info.data_offsets;
+                let data = bytes.get(end + start..end + stop).ok_or_else(|| fault("lies beyond the file".to_owned()))?;
+                Tensor::from_raw_buffer(data, DType::try_from(info.dtype)?, &info.shape, &Device::Cpu)?
             }
         };
         if !tensor.dtype().is_float() {

@@ -4,6 +4,7 @@ mod model;
 mod train;
 
 pub use model::{Model, Tail, Task};
+pub(crate) use train::cosine;
 pub use train::{Schedule, Train};
 
 use anyhow::{Context, Result, bail};
@@ -191,11 +192,16 @@ impl Config {
         if !self.model.width.is_multiple_of(8) {
             bail!("model.width must be a multiple of 8 (4 heads, and a quarter of it in the first convolution), is {}", self.model.width);
         }
-        if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
-            bail!("name must be the name of one folder, is '{}'", self.name);
-        }
-        Ok(())
+        check_name(&self.name)
     }
+}
+
+/// That a run's name is that of one folder.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+        bail!("name must be the name of one folder, is '{name}'");
+    }
+    Ok(())
 }
 
 /// The table of a preset or a file, with keys set on top of it.

@@ -72,6 +72,12 @@ fn tenth() -> f64 {
     0.1
 }
 
+/// Half a cosine from 1 after the warm-up to 0 after the last of `steps`.
+pub(crate) fn cosine(step: u64, warmup: u64, steps: u64) -> f64 {
+    let gone = step.saturating_sub(warmup) as f64 / steps.saturating_sub(warmup).max(1) as f64;
+    0.5 * (1.0 + (std::f64::consts::PI * gone.min(1.0)).cos())
+}
+
 /// How the learning rate goes on after the warm-up.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -94,10 +100,7 @@ impl Train {
         }
         match self.schedule {
             Schedule::Constant => self.learning_rate,
-            Schedule::Cosine => {
-                let gone = (step - self.warmup_steps) as f64 / (plan.steps().saturating_sub(self.warmup_steps)).max(1) as f64;
-                self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * gone.min(1.0)).cos())
-            }
+            Schedule::Cosine => self.learning_rate * cosine(step, self.warmup_steps, plan.steps()),
             Schedule::Step => {
                 let passed = self.milestones.iter().filter(|epoch| u64::from(**epoch) <= step / plan.steps_per_epoch()).count();
                 self.learning_rate * (0..passed).fold(1.0, |factor, _| factor * self.gamma)

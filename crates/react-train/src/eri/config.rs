@@ -1,6 +1,6 @@
 //! What an intensity run is told. Its presets have `job = "eri"` in their first lines.
 
-use crate::config::{Schedule, read_table};
+use crate::config::{Schedule, check_name, cosine, read_table};
 use anyhow::{Context, Result, ensure};
 use react_model::eri::Modalities;
 use react_model::frozen::Kind;
@@ -226,12 +226,7 @@ impl EriConfig {
         }
         ensure!((0.0..=1.0).contains(&train.modality_dropout), "train.modality_dropout must be from 0 to 1, is {}", train.modality_dropout);
         ensure!(train.schedule != Schedule::Step, "train.schedule must be constant or cosine");
-        ensure!(
-            !self.name.is_empty() && !self.name.contains(['/', '\\']) && !self.name.starts_with('.'),
-            "name must be the name of one folder, is '{}'",
-            self.name
-        );
-        Ok(())
+        check_name(&self.name)
     }
 }
 
@@ -244,10 +239,7 @@ impl Train {
         }
         match self.schedule {
             Schedule::Constant | Schedule::Step => 1.0,
-            Schedule::Cosine => {
-                let gone = (step - self.warmup_steps) as f64 / steps.saturating_sub(self.warmup_steps).max(1) as f64;
-                0.5 * (1.0 + (std::f64::consts::PI * gone.min(1.0)).cos())
-            }
+            Schedule::Cosine => cosine(step, self.warmup_steps, steps),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The folders of a configuration's runs, one a seed.
 
 use super::config::EriConfig;
+use crate::run::{read_records, write_records};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -111,20 +112,11 @@ impl SeedRun {
     /// # Errors
     /// Where a line is no record.
     pub fn records(&self) -> Result<Vec<Record>> {
-        let path = self.folder.join("metrics.jsonl");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let parse = |(i, line): (usize, &str)| serde_json::from_str(line).with_context(|| format!("{}, line {}", path.display(), i + 1));
-        text.lines().enumerate().map(parse).collect()
+        read_records(&self.folder.join("metrics.jsonl"))
     }
 
     pub(super) fn write_records(&self, records: &[Record]) -> Result<()> {
-        let lines = records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        let text = lines.join("\n") + "\n";
-        Ok(react_store::write_atomic(&self.folder.join("metrics.jsonl"), |file| file.write_all(text.as_bytes()))?)
+        write_records(&self.folder.join("metrics.jsonl"), records)
     }
 
     pub(super) fn write_config(&self, config: &EriConfig) -> Result<()> {

@@ -1,0 +1,54 @@
+//! What the tests against reference vectors share.
+#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use candle_core::{Device, Tensor};
+use react_model::Params;
+use react_model::optim::Gradients;
+use std::path::PathBuf;
+
+/// A file of the repository's fixtures.
+pub(crate) fn fixture(folder: &str, name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures")).join(folder).join(name)
+}
+
+fn floats(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+pub(crate) fn bits(x: &Tensor) -> Vec<u32> {
+    floats(x).into_iter().map(f32::to_bits).collect()
+}
+
+/// ‖a − b‖ / ‖b‖, in f64.
+pub(crate) fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let (a, b) = (floats(a), floats(b));
+    let difference: f64 = a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let norm: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
+    difference.sqrt() / norm.sqrt()
+}
+
+/// Every parameter's gradient against a file's: within 1e-3, or 1e-6 absolute where the reference's norm is below 1e-5. Parameters
+/// below `without` have neither a reference nor a gradient.
+pub(crate) fn check_gradients(params: &Params, gradients: &Gradients, file: PathBuf, without: Option<&str>) {
+    let references = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let mut compared = 0;
+    for (name, _) in params.all() {
+        if without.is_some_and(|prefix| name.starts_with(prefix)) {
+            assert!(!references.contains_key(&name) && gradients.get(&name).is_none(), "{name} has a gradient");
+            continue;
+        }
+        compared += 1;
+        let want = references.get(&name).unwrap_or_else(|| panic!("{name} has no reference"));
+        let found = gradients.get(&name).unwrap_or_else(|| panic!("{name} has no gradient"));
+        if floats(want).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() < 1e-5 {
+            let difference = floats(&(found - want).unwrap()).into_iter().fold(0.0f32, |max, x| max.max(x.abs()));
+            assert!(difference < 1e-6, "{name}: {difference}");
+        } else {
+            let distance = distance(found, want);
+            assert!(distance < 1e-3, "{name}: {distance}");
+        }
+    }
+    assert_eq!(compared, references.len(), "a reference has no parameter");
+}
