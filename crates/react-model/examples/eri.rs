@@ -28,6 +28,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(b: usize, t: usize, size: usize) -> Result<()> {
+    react_model::keep_freed_memory();
     let params = Params::new(1);
     let model = Eri::new(Config::default(), &params.root())?;
     let mut adam = AdamW::new(AdamWConfig::default());

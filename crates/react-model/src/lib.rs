@@ -16,5 +16,6 @@ pub mod transvae;
 pub mod weights;
 
 pub use error::{ModelError, Result};
+pub use kernels::keep_freed_memory;
 pub use mode::Mode;
 pub use params::{Init, Params, Scope};

@@ -174,14 +174,28 @@ fn convolution_blocks_of_views() {
 }
 
 #[test]
-fn batch_norms() {
-    for channels in [3, 16, 70] {
-        let shapes: [&[usize]; 3] = [&[3, 7, channels], &[2, channels], &[3, 7, channels]];
-        check("batch norm", &shapes[..2], 1e-3, |x| batch_norm(&x[0], &x[1], &ChannelStatistics::of(&x[0])?, None, false));
-        let both = |x: &[Tensor]| batch_norm(&x[0], &x[1], &ChannelStatistics::of(&x[0])?, Some(&x[2]), true);
-        check("batch norm, residual, relu", &shapes, 2e-4, both);
-        let fixed = ChannelStatistics { mean: vec![0.3; channels], variance: vec![1.7; channels], rows: None };
-        check("batch norm, fixed", &shapes[..2], 1e-3, |x| batch_norm(&x[0], &x[1], &fixed, None, false));
+fn normalised_convolutions() {
+    let run = |x: &[Tensor], fixed, shape| Ok(conv_norm(&x[0], &x[1], &x[2], x.get(3), fixed, shape)?.0);
+    for (size, cin, cout, kernel, stride, then) in [
+        (5, 3, 3, 3, 1, Then::Nothing),
+        (6, 4, 16, 3, 2, Then::Relu),
+        (6, 32, 34, 3, 1, Then::Nothing),
+        (5, 6, 7, 1, 2, Then::Nothing),
+        (9, 2, 18, 3, 1, Then::ReluMaxPool),
+        (6, 3, 4, 3, 1, Then::ReluMaxPool),
+    ] {
+        let name = format!("conv norm {size} {cin} {cout} {kernel} {stride} {then:?}");
+        let shape = ConvNormShape { stride, padding: kernel / 2, then };
+        let out = (size - 1) / stride + 1;
+        let shapes: [&[usize]; 4] = [&[3, size, size, cin], &[cout, cin, kernel, kernel], &[2, cout], &[3, out, out, cout]];
+        // Few maxima change within a short step.
+        let step = if then == Then::ReluMaxPool { 2e-4 } else { 2e-3 };
+        check(&name, &shapes[..3], step, |x| run(x, None, shape));
+        let fixed = ChannelStatistics { mean: vec![0.3; cout], variance: vec![1.7; cout], rows: None };
+        check(&name, &shapes[..3], step, |x| run(x, Some(fixed.clone()), shape));
+        if then != Then::ReluMaxPool {
+            check(&name, &shapes, step, |x| run(x, None, shape));
+        }
     }
 }
 

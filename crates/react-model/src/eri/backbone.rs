@@ -10,7 +10,7 @@
 //! He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2016. Axes: n frames · h, w pixels · c channels.
 
 use crate::layers::BatchNorm;
-use crate::ops::{Conv3dShape, MaxPool3dShape, conv3d, max_pool3d};
+use crate::ops::{ConvNormShape, Then};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{DType, Device, Tensor};
 
@@ -19,34 +19,33 @@ const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// ImageNet's standard deviation of each channel of x/255.
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// A 2-D convolution without bias on channels-last pictures, its weight `[o, c, k, k]`.
+/// A convolution without bias on channels-last pictures, its weight `[o, c, k, k]`, and the norm of its result.
 #[derive(Clone, Debug)]
-struct Conv2d {
+struct Conv {
     weight: Tensor,
     stride: usize,
+    norm: BatchNorm,
 }
 
-impl Conv2d {
-    fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize, scope: &Scope) -> Result<Self> {
+impl Conv {
+    fn new([inputs, outputs, kernel, stride]: [usize; 4], conv: &Scope, norm: &Scope) -> Result<Self> {
         // torchvision begins with Kaiming's normal initialisation by fan-out.
         let init = Init::ScaledNormal { std: (2.0 / (outputs * kernel * kernel) as f32).sqrt() };
-        Ok(Self { weight: scope.get("weight", &[outputs, inputs, kernel, kernel], init)?, stride })
+        let weight = conv.get("weight", &[outputs, inputs, kernel, kernel], init)?;
+        Ok(Self { weight, stride, norm: BatchNorm::new(outputs, norm)? })
     }
 
-    fn forward(&self, x_nhwc: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let weight = mode.parameter(&self.weight).unsqueeze(2)?;
-        let padding = self.weight.dim(3)? / 2;
-        let shape = Conv3dShape { stride: [1, self.stride, self.stride], padding: [0, padding, padding] };
-        Ok(conv3d(&x_nhwc.unsqueeze(0)?, &weight, None, shape)?.squeeze(0)?)
+    fn forward(&self, x_nhwc: &Tensor, residual: Option<&Tensor>, then: Then, mode: &Mode) -> Result<Tensor> {
+        let shape = ConvNormShape { stride: self.stride, padding: self.weight.dim(3)? / 2, then };
+        self.norm.of_conv(x_nhwc, &mode.parameter(&self.weight), residual, shape, mode)
     }
 }
 
 /// A basic block.
 #[derive(Clone, Debug)]
 struct Block {
-    convs: [Conv2d; 2],
-    norms: [BatchNorm; 2],
-    shortcut: Option<(Conv2d, BatchNorm)>,
+    convs: [Conv; 2],
+    shortcut: Option<Conv>,
 }
 
 impl Block {
@@ -55,29 +54,29 @@ impl Block {
         let shortcut = if stride == 1 && inputs == outputs {
             None
         } else {
-            Some((Conv2d::new(inputs, outputs, 1, stride, &down.at("0"))?, BatchNorm::new(outputs, &down.at("1"))?))
+            Some(Conv::new([inputs, outputs, 1, stride], &down.at("0"), &down.at("1"))?)
         };
-        let convs =
-            [Conv2d::new(inputs, outputs, 3, stride, &scope.at("conv1"))?, Conv2d::new(outputs, outputs, 3, 1, &scope.at("conv2"))?];
-        Ok(Self { convs, norms: [BatchNorm::new(outputs, &scope.at("bn1"))?, BatchNorm::new(outputs, &scope.at("bn2"))?], shortcut })
+        let convs = [
+            Conv::new([inputs, outputs, 3, stride], &scope.at("conv1"), &scope.at("bn1"))?,
+            Conv::new([outputs, outputs, 3, 1], &scope.at("conv2"), &scope.at("bn2"))?,
+        ];
+        Ok(Self { convs, shortcut })
     }
 
     fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let y = self.norms[0].forward_then(&self.convs[0].forward(x, mode)?, None, true, mode)?;
-        let y = self.convs[1].forward(&y, mode)?;
+        let y = self.convs[0].forward(x, None, Then::Relu, mode)?;
         let around = match &self.shortcut {
             None => x.clone(),
-            Some((conv, norm)) => norm.forward(&conv.forward(x, mode)?, mode)?,
+            Some(conv) => conv.forward(x, None, Then::Nothing, mode)?,
         };
-        self.norms[1].forward_then(&y, Some(&around), true, mode)
+        self.convs[1].forward(&y, Some(&around), Then::Relu, mode)
     }
 }
 
 /// ResNet-18 up to layer3.
 #[derive(Clone, Debug)]
 pub struct Backbone {
-    conv1: Conv2d,
-    bn1: BatchNorm,
+    stem: Conv,
     blocks: Vec<Block>,
 }
 
@@ -95,7 +94,7 @@ impl Backbone {
             blocks.push(Block::new(inputs, outputs, stride, &scope.at("0"))?);
             blocks.push(Block::new(outputs, outputs, 1, &scope.at("1"))?);
         }
-        Ok(Self { conv1: Conv2d::new(3, width, 7, 2, &scope.at("conv1"))?, bn1: BatchNorm::new(width, &scope.at("bn1"))?, blocks })
+        Ok(Self { stem: Conv::new([3, width, 7, 2], &scope.at("conv1"), &scope.at("bn1"))?, blocks })
     }
 
     /// frames u8 `[n, h, w, 3]` → `[n, h/16, w/16, 4·width]`.
@@ -103,10 +102,7 @@ impl Backbone {
     /// # Errors
     /// Candle's, where the frames are too small.
     pub fn forward(&self, frames_nhw3: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let x = self.conv1.forward(&normalise(frames_nhw3)?, mode)?;
-        let x = self.bn1.forward_then(&x, None, true, mode)?;
-        let pool = MaxPool3dShape { kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1] };
-        let mut x = max_pool3d(&x.unsqueeze(0)?, pool)?.squeeze(0)?;
+        let mut x = self.stem.forward(&normalise(frames_nhw3)?, None, Then::ReluMaxPool, mode)?;
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }

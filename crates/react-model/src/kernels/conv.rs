@@ -15,6 +15,7 @@
 
 use super::simd::multiversion;
 use super::tile::{Lhs, Out, Packed, Panels, Segment, panel, product};
+use super::winograd::{self, Kernels, Plane};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -44,12 +45,18 @@ impl Time {
     pub(crate) const FRAME: Self = Self { kernel: 1, stride: 1 };
 }
 
-/// A convolution's weights, packed for the three products.
+/// A convolution's weights, packed for the forward product and for the input gradient, where that is wanted.
 #[derive(Debug)]
-pub(crate) struct Weights {
-    forward: Packed,
-    /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights; empty where no input gradient is wanted.
-    backward: Vec<Vec<([usize; 2], Packed)>>,
+pub(crate) enum Weights {
+    Direct {
+        forward: Packed,
+        /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights.
+        backward: Vec<Vec<([usize; 2], Packed)>>,
+    },
+    Winograd {
+        forward: Kernels,
+        backward: Option<Kernels>,
+    },
 }
 
 /// Floats of a padded frame below which frames are worked on in groups.
@@ -66,6 +73,8 @@ const SHORT_ROW: usize = 8;
 const CHUNK: usize = 4096;
 /// Channels that a change of layout moves together.
 const BLOCK: usize = 16;
+/// Channels from which fewer multiplications are worth the transforms.
+const WINOGRAD_CHANNELS: usize = 32;
 
 impl Conv {
     /// Output sizes; `None` where the kernel does not fit.
@@ -110,7 +119,38 @@ impl Conv {
     /// pixels is long.
     pub(crate) fn group(&self) -> usize {
         let [ho, wo] = self.sizes();
-        if self.by_frames() { GROUP } else { (LONG_SUM / (ho * wo).max(1)).clamp(1, GROUP) }
+        if self.winograd() {
+            winograd::TILES.div_ceil(winograd::tiles([ho, wo])).min(GROUP)
+        } else if self.by_frames() {
+            GROUP
+        } else {
+            (LONG_SUM / (ho * wo).max(1)).clamp(1, GROUP)
+        }
+    }
+
+    /// Whether tiles of 2×2 pixels are computed at once.
+    fn winograd(&self) -> bool {
+        self.kernel == [3, 3]
+            && self.stride == [1, 1]
+            && self.time == Time::FRAME
+            && self.cin.min(self.cout) >= WINOGRAD_CHANNELS
+            && self.sizes().iter().all(|size| *size >= 2)
+    }
+
+    /// The padded input.
+    fn input_plane(&self) -> Plane {
+        let [rows, columns] = [self.height + 2 * self.padding[0], self.width + 2 * self.padding[1]];
+        Plane { start: 0, rows, columns, channels: self.cin, row: self.padded_row(), frame: self.padded_frame() }
+    }
+
+    fn output_plane(&self) -> Plane {
+        let [rows, columns] = self.sizes();
+        Plane { start: 0, rows, columns, channels: self.cout, row: columns * self.cout, frame: self.out_frame() }
+    }
+
+    /// Floats of a part of the weight gradient.
+    pub(crate) fn weight_sums(&self) -> usize {
+        if self.winograd() { winograd::PLACES * self.cin * self.cout } else { self.taps() * self.cout }
     }
 
     fn by_frames(&self) -> bool {
@@ -144,9 +184,13 @@ impl Conv {
 
     /// Packs `[cout, cin, kt, kh, kw]` weights.
     pub(crate) fn pack(&self, weights: &[f32], input_gradient: bool) -> Weights {
+        if self.winograd() {
+            let kernels = |back| Kernels::new(weights, self.cin, self.cout, back);
+            return Weights::Winograd { forward: kernels(false), backward: input_gradient.then(|| kernels(true)) };
+        }
         let times = if input_gradient { self.time.kernel } else { 0 };
         let backward = |t| self.phases().map(|phase| self.pack_phase(weights, t, phase)).collect();
-        Weights { forward: self.pack_forward(weights), backward: (0..times).map(backward).collect() }
+        Weights::Direct { forward: self.pack_forward(weights), backward: (0..times).map(backward).collect() }
     }
 
     /// Rows (tap, ci), columns co.
@@ -220,13 +264,22 @@ impl Conv {
 
     /// y of `count` frames, added to what `out` holds or written; `padded` holds the [`Self::reach_in_time`] frames that they see.
     pub(crate) fn forward(&self, count: usize, padded: &[f32], weights: &Weights, out: &mut [f32], accumulate: bool) {
+        match weights {
+            Weights::Direct { forward, .. } => self.direct(count, padded, forward, out, accumulate),
+            Weights::Winograd { forward, .. } => {
+                winograd::forward(count, padded, self.input_plane(), forward, out, self.output_plane(), accumulate);
+            }
+        }
+    }
+
+    fn direct(&self, count: usize, padded: &[f32], weights: &Packed, out: &mut [f32], accumulate: bool) {
         let [ho, wo] = self.sizes();
         let depth = self.kernel[1] * self.cin;
-        let panels = weights.forward.panels(0);
+        let panels = weights.panels(0);
         let frame = self.time.stride * self.padded_frame();
         let taps = (0..self.time.kernel).flat_map(|t| (0..self.kernel[0]).map(move |y| (t, y))).enumerate();
         let segments: Vec<Segment> =
-            taps.map(|(i, (t, y))| (t * self.padded_frame() + y * self.padded_row(), i * depth * weights.forward.width())).collect();
+            taps.map(|(i, (t, y))| (t * self.padded_frame() + y * self.padded_row(), i * depth * weights.width())).collect();
         for oy in 0..ho {
             let line = oy * self.stride[0] * self.padded_row();
             let segments = if self.time.kernel == 1 { &segments[self.rows_inside(oy)] } else { &segments };
@@ -254,10 +307,14 @@ impl Conv {
         self.padding[0].saturating_sub(top).min(end)..end
     }
 
-    /// Adds to dw, `[kt, kh, kw, cin, cout]`, what `count` frames contribute; `padded` as in [`Self::forward`], `dy` is padded
-    /// ([`Self::grad_frame`]).
+    /// Adds to dw, [`Self::weight_sums`] floats for [`Self::sum_weight_gradients`], what `count` frames contribute; `padded` as in
+    /// [`Self::forward`], `dy` is padded ([`Self::grad_frame`]).
     pub(crate) fn weight_gradient(&self, count: usize, padded: &[f32], dy: &[f32], dw: &mut [f32]) {
         let [ho, wo] = self.sizes();
+        if self.winograd() {
+            let of = Plane { start: self.grad_row_start(0), row: self.grad_row(), frame: self.grad_frame(), ..self.output_plane() };
+            return winograd::weight_gradient(count, padded, self.input_plane(), dy, of, dw);
+        }
         let (line, columns) = (self.kernel[1] * self.cin, self.cout);
         let width = panel(line, columns);
         let mut run = |depth, rows: &[(usize, Segment)], a_step, b_step| {
@@ -298,16 +355,20 @@ impl Conv {
         }
     }
 
-    /// The sum of parts `[kt, kh, kw, cin, cout]` in the layout of the weight, `[cout, cin, kt, kh, kw]`.
+    /// The sum of parts in the layout of the weight, `[cout, cin, kt, kh, kw]`.
     pub(crate) fn sum_weight_gradients(&self, parts: &[Vec<f32>]) -> Vec<f32> {
         let (cin, cout) = (self.cin, self.cout);
         let taps = self.taps() / cin;
-        let mut sum = vec![0.0; cout * self.taps()];
+        let mut sum = vec![0.0; self.weight_sums()];
         sum.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
             for part in parts {
                 add(&part[i * CHUNK..][..sum.len()], sum);
             }
         });
+        if self.winograd() {
+            return winograd::weights_of(&sum, cin, cout);
+        }
+        // From [kt, kh, kw, cin, cout].
         let mut out = vec![0.0; sum.len()];
         out.par_chunks_mut(BLOCK * self.taps()).enumerate().for_each(|(block, out)| {
             let count = out.len() / self.taps();
@@ -331,8 +392,17 @@ impl Conv {
     /// What `count` frames of dy (padded) give to dx (not padded) through the temporal tap `tap`, written or added to: to every
     /// `time.stride`-th frame from the first on. Pixels that no tap of a picture reaches are left alone.
     pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, tap: usize, dx: &mut [f32], accumulate: bool) {
+        let backward = match weights {
+            Weights::Direct { backward, .. } => &backward[tap],
+            Weights::Winograd { backward, .. } => {
+                if let Some(kernels) = backward {
+                    self.input_gradient_by_tiles(count, dy, kernels, dx, accumulate);
+                }
+                return;
+            }
+        };
         let (dx_frame, ho) = (self.time.stride * self.in_frame(), self.sizes()[0]);
-        for (phase, ([jy, jx], packed)) in self.phases().zip(&weights.backward[tap]) {
+        for (phase, ([jy, jx], packed)) in self.phases().zip(backward) {
             let depth = jx * self.cout;
             let segments: Vec<Segment> = (0..*jy).map(|i| (i * self.grad_row(), i * depth * packed.width())).collect();
             // Rows and columns s·q + r of the padded input that lie inside the frame.
@@ -365,6 +435,18 @@ impl Conv {
                 }
             }
         }
+    }
+
+    fn input_gradient_by_tiles(&self, count: usize, dy: &[f32], kernels: &Kernels, dx: &mut [f32], accumulate: bool) {
+        // dx at (y, x) sees the 3×3 pixels of padded dy from (y + padding, x + padding) on.
+        let [rows, columns] = self.padded_grad();
+        let [py, px] = self.padding;
+        let start = py * self.grad_row() + px * self.cout;
+        let from =
+            Plane { start, rows: rows - py, columns: columns - px, channels: self.cout, row: self.grad_row(), frame: self.grad_frame() };
+        let [rows, columns] = [self.height, self.width];
+        let to = Plane { start: 0, rows, columns, channels: self.cin, row: columns * self.cin, frame: self.in_frame() };
+        winograd::forward(count, dy, from, kernels, dx, to, accumulate);
     }
 }
 
@@ -405,6 +487,10 @@ mod tests {
             (8, 8, 16, 32, [3, 3], [2, 2], [1, 1]),
             (38, 31, 8, 66, [3, 3], [1, 1], [1, 1]),
             (4, 4, 12, 36, [3, 3], [1, 1], [1, 1]),
+            (38, 31, 33, 66, [3, 3], [1, 1], [1, 1]),
+            (5, 4, 64, 36, [3, 3], [1, 1], [1, 1]),
+            (7, 9, 32, 32, [3, 3], [1, 1], [0, 2]),
+            (2, 2, 48, 32, [3, 3], [1, 1], [1, 1]),
             (7, 6, 2, 3, [2, 3], [3, 4], [0, 1]),
             (60, 60, 3, 3, [1, 2], [2, 3], [0, 0]),
             (1, 1, 4, 4, [3, 3], [2, 2], [1, 1]),
@@ -424,10 +510,9 @@ mod tests {
                         if iy < height && ix < width {
                             let input = ((f * height + iy) * width + ix) * cin + ci;
                             let weight = ((co * cin + ci) * kernel[0] + kh) * kernel[1] + kw;
-                            let tap = ((kh * kernel[1] + kw) * cin + ci) * cout + co;
                             y_want[out] += f64::from(x[input]) * f64::from(w[weight]);
                             dx_want[input] += f64::from(dy[out]) * f64::from(w[weight]);
-                            dw_want[tap] += f64::from(dy[out]) * f64::from(x[input]);
+                            dw_want[weight] += f64::from(dy[out]) * f64::from(x[input]);
                         }
                     }
                 }
@@ -441,10 +526,11 @@ mod tests {
                     padded_dy[f * conv.grad_frame() + conv.grad_row_start(oy)..][..wo * cout].copy_from_slice(line);
                 }
             }
-            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; conv.weight_sums()]);
             conv.forward(n, &padded, &weights, &mut y, false);
             conv.input_gradient(n, &padded_dy, &weights, 0, &mut dx, false);
             conv.weight_gradient(n, &padded, &padded_dy, &mut dw);
+            let dw = conv.sum_weight_gradients(&[dw]);
             for (name, got, want) in [("y", y, y_want), ("dx", dx, dx_want), ("dw", dw, dw_want)] {
                 let worst = got.iter().zip(&want).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 2e-4, "{name} of {conv:?}: {worst}");

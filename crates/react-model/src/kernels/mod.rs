@@ -15,10 +15,12 @@ mod norm;
 mod random;
 mod simd;
 mod tile;
+mod winograd;
 
 pub(crate) use attention::{AttentionShape, Heads};
 pub(crate) use conv::{Conv, Time, Weights};
 pub(crate) use lstm::{LstmShape, LstmTrace};
+pub use memory::keep_freed_memory;
 pub use norm::Tail;
 pub(crate) use norm::{Moments, Tiled, Winners};
 pub(crate) use random::{DropKey, keep_scale};

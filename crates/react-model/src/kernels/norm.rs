@@ -60,6 +60,11 @@ impl Moments {
         self.count = total;
     }
 
+    /// Mean and biased variance per channel.
+    pub(crate) fn mean_and_variance(&self) -> Vec<(f32, f32)> {
+        self.mean.iter().zip(&self.squares).map(|(mean, squares)| (*mean as f32, (squares / self.count) as f32)).collect()
+    }
+
     /// Mean and 1/√(variance + eps) per channel.
     pub(crate) fn finish(&self) -> Vec<[f32; 2]> {
         self.mean

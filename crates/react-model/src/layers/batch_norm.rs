@@ -1,22 +1,24 @@
-use crate::ops::{ChannelStatistics, batch_norm};
+use crate::ops::{ChannelStatistics, ConvNormShape, conv_norm};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{Tensor, Var};
 
 /// Share of a batch's statistics in the running ones.
 const MOMENTUM: f32 = 0.1;
 
-/// BatchNorm over all axes but the last, eps 1e-5, with weight and bias: PyTorch's `BatchNorm2d` on channels-last pictures.
+/// BatchNorm of a convolution's result, eps 1e-5, with weight and bias: PyTorch's `BatchNorm2d` on channels-last pictures.
 ///
 /// In a pass with gradients it normalises by the batch's own statistics, and moves the running ones a tenth of the way towards them
 /// (the variance with n − 1, as PyTorch); in a pass without, by the running ones.
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::{Mode, Params, layers::BatchNorm};
+/// use react_model::{Mode, Params, layers::BatchNorm, ops::{ConvNormShape, Then}};
 /// let params = Params::new(0);
 /// let norm = BatchNorm::new(1, &params.root())?;
-/// let x = Tensor::new(&[[1f32], [3.0]], &Cpu)?;
-/// let y = norm.forward(&x, &Mode::train(0, 0))?.flatten_all()?.to_vec1::<f32>()?;
+/// let x = Tensor::new(&[1f32, 3.0], &Cpu)?.reshape((2, 1, 1, 1))?;
+/// let one = Tensor::ones((1, 1, 1, 1), candle_core::DType::F32, &Cpu)?;
+/// let shape = ConvNormShape { stride: 1, padding: 0, then: Then::Nothing };
+/// let y = norm.of_conv(&x, &one, None, shape, &Mode::train(0, 0))?.flatten_all()?.to_vec1::<f32>()?;
 /// assert!((y[0] + 1.0).abs() < 1e-4 && (y[1] - 1.0).abs() < 1e-4);
 /// // 0.9·0 + 0.1·2 and 0.9·1 + 0.1·2.
 /// let running = |name| params.buffer(name).unwrap().to_vec1::<f32>();
@@ -45,28 +47,28 @@ impl BatchNorm {
         })
     }
 
-    /// `[…, c]` → `[…, c]`.
+    /// The norm of x ∗ weight, with what follows: [`conv_norm`].
     ///
     /// # Errors
     /// Candle's, where shapes do not fit.
-    pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.forward_then(x, None, false, mode)
-    }
-
-    /// The same, then the sum with a residual where there is one, then ReLU where it is asked for, in one operation.
-    ///
-    /// # Errors
-    /// Candle's, where shapes do not fit.
-    pub fn forward_then(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool, mode: &Mode) -> Result<Tensor> {
+    pub fn of_conv(
+        &self,
+        x_nhwc: &Tensor,
+        weight: &Tensor,
+        residual: Option<&Tensor>,
+        shape: ConvNormShape,
+        mode: &Mode,
+    ) -> Result<Tensor> {
         let affine = Tensor::stack(&[mode.parameter(&self.weight), mode.parameter(&self.bias)], 0)?;
-        let statistics = if mode.has_gradient() {
-            let statistics = ChannelStatistics::of(x)?;
+        let running =
+            || -> Result<_> { Ok(ChannelStatistics { mean: self.mean.to_vec1()?, variance: self.variance.to_vec1()?, rows: None }) };
+        let known: Option<ChannelStatistics> = if mode.has_gradient() { None } else { Some(running()?) };
+        let learns = known.is_none();
+        let (y, statistics) = conv_norm(x_nhwc, weight, &affine, residual, known, shape)?;
+        if learns {
             self.learn(&statistics)?;
-            statistics
-        } else {
-            ChannelStatistics { mean: self.mean.to_vec1()?, variance: self.variance.to_vec1()?, rows: None }
-        };
-        Ok(batch_norm(x, &affine, &statistics, residual, relu)?)
+        }
+        Ok(y)
     }
 
     fn learn(&self, batch: &ChannelStatistics) -> Result<()> {

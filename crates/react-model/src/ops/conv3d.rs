@@ -149,7 +149,7 @@ impl Conv3d {
         let sums: Vec<Vec<f32>> = (0..parts)
             .into_par_iter()
             .map(|p| {
-                let mut dw = vec![0.0; conv.taps() * conv.cout];
+                let mut dw = vec![0.0; conv.weight_sums()];
                 let (mut padded, mut dy) = (Scratch::zeros(0), Scratch::zeros(0));
                 for g in part(self.clips * in_clip, parts, p) {
                     let (clip, first) = (g / in_clip, g % in_clip * group);

@@ -221,7 +221,7 @@ impl ConvBlock {
     ) -> Vec<f32> {
         let conv = &self.conv;
         let group = conv.group();
-        let mut dw = vec![0.0; conv.taps() * conv.cout];
+        let mut dw = vec![0.0; conv.weight_sums()];
         let mut padded = Scratch::zeros(group * conv.padded_frame());
         let mut dy = Scratch::zeros(group * conv.grad_frame());
         let mut winners = Winners::default();

@@ -5,6 +5,7 @@ mod attention;
 mod batch_norm;
 mod conv3d;
 mod conv_block;
+mod conv_norm;
 mod convolved;
 mod dropout;
 mod input;
@@ -15,8 +16,9 @@ mod max_pool3d;
 
 pub use crate::kernels::{Isa, Tail, isa};
 pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
-pub use batch_norm::{ChannelStatistics, batch_norm};
+pub use batch_norm::ChannelStatistics;
 pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
+pub use conv_norm::{ConvNormShape, Then, conv_norm};
 pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::Convolved;
 pub use dropout::{add_dropped, dropout};

@@ -14,6 +14,8 @@ pub(super) const POSITIONS: &str = "reaction_decoder.PE.pe";
 pub(super) const WIDTH: &str = "reaction_decoder.vae_model.mu_token";
 /// The largest tensor of a Trans-VAE, `[d, d, 1, 3, 3]`: a file that claims a width must have it.
 const LARGEST: &str = "speaker_behaviour_encoder.video_encoder.Conv3D.conv3.weight";
+/// Its second axis is the number of audio features.
+const AUDIO: &str = "speaker_behaviour_encoder.audio_feature_map.weight";
 /// The online model has it, the offline one has not.
 const ONLINE: &str = "reaction_decoder.lstm.weight_hh_l0";
 
@@ -132,14 +134,19 @@ impl Tensors {
         bytes.map(|_| *width).ok_or_else(|| fault(format!("{LARGEST}, {want:?}, is larger than the file")))
     }
 
-    /// The Trans-VAE in this file: its width and task are read from the tensors, what they do not tell is as published.
+    /// The Trans-VAE in this file: its width, audio features and task are read from the tensors, what they do not tell is as published.
     ///
     /// # Errors
     /// As [`Self::transvae_width`].
     pub fn transvae(&self) -> Result<transvae::Config> {
         let width = self.transvae_width()?;
         let task = if self.dims.contains_key(ONLINE) { Task::Online } else { Task::Offline };
-        Ok(transvae::Config { task, ..transvae::Config::of_width(width) })
+        let published = transvae::Config::of_width(width);
+        let audio_features = match self.dims.get(AUDIO).map(Vec::as_slice) {
+            Some([_, features]) => *features,
+            _ => published.audio_features,
+        };
+        Ok(transvae::Config { task, audio_features, ..published })
     }
 
     /// A tensor's values, f32.
