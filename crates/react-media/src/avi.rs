@@ -23,6 +23,9 @@ struct Stream {
     fps: f64,
 }
 
+/// The most frames: nineteen hours at 30 a second.
+const MAX_FRAMES: usize = 2 << 20;
+
 /// No honest header list is larger.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
@@ -122,6 +125,9 @@ fn read_frames(source: &mut Source, mut at: u64, end: u64, stream: Option<&Strea
             source.check(part.payload, u64::from(part.size), || format!("frame {}", frames.len()))?;
             // An empty chunk repeats the frame before it; FFmpeg leaves it out, and so does this.
             if part.size > 0 {
+                if frames.len() >= MAX_FRAMES {
+                    return Err(MediaError::damaged(source.path(), format!("it claims more than {MAX_FRAMES} frames")));
+                }
                 frames.push(Extent { offset: part.payload, size: part.size });
             }
         }

@@ -1,4 +1,5 @@
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What went wrong with a picture, a video or a sound; every variant that concerns a file names it.
@@ -37,6 +38,14 @@ pub enum MediaError {
     /// The file is sound as far as it was read, but this crate cannot decode it.
     #[error("{}: {what} is not supported", file.display())]
     Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// What it holds.
+        what: String,
+    },
+    /// The file's codec, or a kind of it, is none that the decoders built in understand.
+    #[error("{}: {what} is not supported{}", file.display(), HINT)]
+    Codec {
         /// The file.
         file: PathBuf,
         /// What it holds.
@@ -90,6 +99,13 @@ pub enum MediaError {
     Store(#[from] react_store::StoreError),
 }
 
+/// What to do about a codec that is not there.
+const HINT: &str = if cfg!(feature = "ffmpeg") {
+    ""
+} else {
+    " by the decoders built in (build with `--features ffmpeg`, or convert the file with FFmpeg first)"
+};
+
 impl MediaError {
     pub(crate) fn io(action: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
@@ -102,6 +118,15 @@ impl MediaError {
 
     pub(crate) fn unsupported(file: &Path, what: impl Into<String>) -> Self {
         Self::Unsupported { file: file.to_owned(), what: what.into() }
+    }
+
+    pub(crate) fn codec(file: &Path, what: impl Into<String>) -> Self {
+        Self::Codec { file: file.to_owned(), what: what.into() }
+    }
+
+    /// Whether another decoder might read what this one could not.
+    pub(crate) fn is_for_another_decoder(&self) -> bool {
+        matches!(self, Self::Codec { .. } | Self::Unsupported { .. } | Self::Decode { .. })
     }
 
     pub(crate) fn frame(file: &Path, index: usize, what: impl ToString) -> Self {
@@ -122,4 +147,16 @@ pub(crate) fn check_size(file: &Path, width: usize, height: usize, max_pixels: u
         Some(pixels) if pixels <= max_pixels => Ok(()),
         _ => Err(MediaError::TooLarge { file: file.to_owned(), width, height, max_pixels }),
     }
+}
+
+/// Runs a decoder that others wrote: where it panics, that is an error of the file.
+///
+/// Its state is not to be used after that. The decoders here hold no locks and no files, and nobody sees their memory from outside, so
+/// nothing else is left half done.
+pub(crate) fn guarded<T>(file: &Path, run: impl FnOnce() -> T) -> Result<T, MediaError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = what.unwrap_or("for no stated reason").lines().next().unwrap_or_default();
+        MediaError::damaged(file, format!("its decoder gave up ({what})"))
+    })
 }

@@ -3,7 +3,7 @@
 
 use crate::MediaError;
 use crate::color::{Coefficients, ColorSpace, Planes, to_rgb};
-use crate::error::check_size;
+use crate::error::{check_size, guarded};
 use rusty_jpeg::decode::{Decoder, PlanarImage};
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,16 @@ pub(crate) struct Jpeg {
 }
 
 impl Jpeg {
-    /// Learns the size from the first frame; that of every other is checked against it.
-    pub(crate) fn new(file: &Path, first_frame: &[u8], max_pixels: usize) -> Result<Self, MediaError> {
+    /// The size of the first frame, which that of every other is checked against.
+    pub(crate) fn size_of(file: &Path, first_frame: &[u8]) -> Result<(usize, usize), MediaError> {
         let header = Header::read(first_frame).ok_or_else(|| MediaError::frame(file, 0, "it is no JPEG"))?;
-        check_size(file, header.width, header.height, max_pixels)?;
+        Ok((header.width, header.height))
+    }
+
+    pub(crate) fn new(file: &Path, size: (usize, usize), max_pixels: usize) -> Result<Self, MediaError> {
+        check_size(file, size.0, size.1, max_pixels)?;
         let coefficients = Coefficients::new(ColorSpace { matrix: 5, full_range: true });
-        Ok(Self { file: file.to_owned(), size: (header.width, header.height), coefficients })
+        Ok(Self { file: file.to_owned(), size, coefficients })
     }
 
     pub(crate) fn size(&self) -> (usize, usize) {
@@ -34,11 +38,14 @@ impl Jpeg {
         }
         if header.bits != 8 || header.components != 3 {
             let Header { bits, components, .. } = header;
-            return Err(MediaError::unsupported(&self.file, format!("JPEG with {components} components of {bits} bits")));
+            return Err(MediaError::codec(&self.file, format!("JPEG with {components} components of {bits} bits")));
         }
-        let mut decoder = Decoder::new(bytes);
-        decoder.set_single_threaded(true);
-        decoder.decode_planar().map_err(|why| MediaError::frame(&self.file, index, why))
+        let decode = || {
+            let mut decoder = Decoder::new(bytes);
+            decoder.set_single_threaded(true);
+            decoder.decode_planar()
+        };
+        guarded(&self.file, decode)?.map_err(|why| MediaError::frame(&self.file, index, why))
     }
 
     pub(crate) fn to_rgb(&self, index: usize, image: &PlanarImage, rgb: &mut Vec<u8>) -> Result<(), MediaError> {
@@ -47,7 +54,7 @@ impl Jpeg {
         };
         let rows_a_chroma = match image.chroma_subsampling() {
             Some((2, rows @ (1 | 2))) if u.stride == v.stride => rows,
-            _ => return Err(MediaError::unsupported(&self.file, "JPEG that is neither 4:2:0 nor 4:2:2")),
+            _ => return Err(MediaError::codec(&self.file, "JPEG that is neither 4:2:0 nor 4:2:2")),
         };
         let planes = Planes { y: &y.data, u: &u.data, v: &v.data, y_stride: y.stride, c_stride: u.stride, rows_a_chroma };
         to_rgb(&planes, self.size.0, self.size.1, &self.coefficients, rgb)

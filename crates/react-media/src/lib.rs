@@ -1,6 +1,6 @@
 //! Files ↔ frames and samples: demultiplexing, decoding, encoding, resampling. Knows nothing of faces or clips.
 //!
-//! Everything is pure Rust. Pictures are RGB24, `[height][width][3]` bytes; sound is `f32` in [−1, 1]; rates are in Hz and frames a
+//! Everything is pure Rust, unless the feature `ffmpeg` adds the system's FFmpeg for the codecs that are missing. Pictures are RGB24, `[height][width][3]` bytes; sound is `f32` in [−1, 1]; rates are in Hz and frames a
 //! second. Every error is one sentence that names the file.
 //!
 //! ```
@@ -23,6 +23,8 @@ mod audio;
 mod avi;
 mod color;
 mod error;
+#[cfg(feature = "ffmpeg")]
+mod ffmpeg;
 mod h264;
 mod jpeg;
 mod mp4;
@@ -33,11 +35,11 @@ mod source;
 mod video;
 mod writer;
 
-pub use audio::{Audio, read_audio, resample, write_wav};
+pub use audio::{Audio, AudioOptions, read_audio, read_audio_with, resample, write_wav};
 pub use error::MediaError;
 pub use png::{Image, read_png, write_png};
 pub use resize::{FrameShape, Resizer};
-pub use video::{VideoInfo, VideoOptions, VideoReader};
+pub use video::{Decoder, VideoIndex, VideoInfo, VideoOptions, VideoReader};
 pub use writer::{Quality, VideoWriter};
 
 /// The example of the README is compiled with the documentation's.

@@ -1,13 +1,17 @@
 //! Decoding MPEG-4 part 2 (`mp4v`, XviD, DivX): `oxideav-mpeg4video` behind checks of what it is given.
 
 use crate::color::{Coefficients, ColorSpace, Planes, to_rgb};
-use crate::error::check_size;
+use crate::error::{check_size, guarded};
 use crate::{MediaError, video::Picture};
 use oxideav_mpeg4video::compat::DecodeOptions;
 use oxideav_mpeg4video::decoder::Mpeg4VideoDecoder;
 use oxideav_mpeg4video::framestore::DecodedFrame;
 use oxideav_mpeg4video::vol::{VolHeader, parse_video_object_layer};
 use std::path::{Path, PathBuf};
+
+/// The start codes of a picture (video object plane), and of a group of them.
+const VOP: [u8; 4] = [0, 0, 1, 0xb6];
+const GROUP: [u8; 4] = [0, 0, 1, 0xb3];
 
 /// A decoder of one stream.
 pub(crate) struct Mpeg4 {
@@ -22,21 +26,26 @@ pub(crate) struct Mpeg4 {
 }
 
 impl Mpeg4 {
-    /// `headers` are those of the container; where it has none (AVI), they lie in front of the first sample.
-    pub(crate) fn new(file: &Path, headers: &[u8], first_sample: &[u8], timed: bool, max_pixels: usize) -> Result<Self, MediaError> {
-        let layer = layers(headers).chain(layers(first_sample)).next();
+    /// `first` is the number of the sample that is decoded first.
+    pub(crate) fn new(file: &Path, headers: &[u8], timed: bool, first: u32, max_pixels: usize) -> Result<Self, MediaError> {
+        let layer = layers(headers).next();
         let layer = layer.ok_or_else(|| MediaError::damaged(file, "its MPEG-4 track has no video object layer"))?;
         let layer = layer.map_err(|why| MediaError::damaged(file, format!("its video object layer cannot be read ({why})")))?;
         let (width, height) = size(&layer);
         check_size(file, width, height, max_pixels)?;
         let mut decoder = Mpeg4VideoDecoder::with_options(DecodeOptions::ecosystem());
-        decoder.decode(headers).map_err(|why| MediaError::damaged(file, why.to_string()))?;
+        guarded(file, || decoder.decode(headers))?.map_err(|why| MediaError::damaged(file, why.to_string()))?;
         let coefficients = Coefficients::new(ColorSpace::UNSPECIFIED);
-        Ok(Self { file: file.to_owned(), decoder, width, height, coefficients, timed, come_out: 0 })
+        Ok(Self { file: file.to_owned(), decoder, width, height, coefficients, timed, come_out: first })
     }
 
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.width, self.height)
+    }
+
+    /// Whether pictures keep the numbers of their samples.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
     }
 
     /// Decodes one sample; pictures come out in the order of presentation, each with the number of its sample.
@@ -44,7 +53,7 @@ impl Mpeg4 {
         if layers(sample).any(|layer| layer.ok().is_none_or(|layer| size(&layer) != self.size())) {
             return Err(MediaError::unsupported(&self.file, format!("a change of the picture's size (at frame {index})")));
         }
-        let frames = self.decoder.decode_with_pts(sample, Some(index as i64));
+        let frames = guarded(&self.file, || self.decoder.decode_with_pts(sample, Some(index as i64)))?;
         let frames = frames.map_err(|why| MediaError::frame(&self.file, index, why))?;
         self.number(frames, out);
         Ok(())
@@ -71,6 +80,35 @@ impl Mpeg4 {
         to_rgb(&planes, self.width, self.height, &self.coefficients, rgb)
             .ok_or_else(|| MediaError::frame(&self.file, index, "the picture is smaller than its header says"))
     }
+}
+
+/// The headers of a stream: those of its container, or else (in AVI) those in front of its first picture.
+pub(crate) fn headers(container: Vec<u8>, first_sample: &[u8]) -> Vec<u8> {
+    if layers(&container).next().is_some() {
+        return container;
+    }
+    let picture = first_sample.windows(4).position(|code| code == VOP || code == GROUP).unwrap_or(first_sample.len());
+    first_sample[..picture].to_vec()
+}
+
+/// How a picture is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// From itself.
+    Intra,
+    /// From the one before it, as others may be from this.
+    Predicted,
+    /// From both sides; nothing depends on it.
+    Between,
+}
+
+/// The kinds of the pictures in a sample.
+pub(crate) fn kinds(sample: &[u8]) -> impl Iterator<Item = Kind> {
+    sample.windows(5).filter(|code| code[..4] == VOP).map(|code| match code[4] >> 6 {
+        0 => Kind::Intra,
+        2 => Kind::Between,
+        _ => Kind::Predicted,
+    })
 }
 
 fn size(layer: &VolHeader) -> (usize, usize) {

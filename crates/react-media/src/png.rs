@@ -1,11 +1,11 @@
 //! PNG: single pictures, and folders of numbered ones as videos.
 
 use crate::MediaError;
-use crate::error::check_size;
+use crate::error::{check_size, guarded};
 use crate::video::{VideoInfo, VideoOptions};
 use png::{BitDepth, ColorType, Compression, Limits, Transformations};
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// A picture: RGB24 `[height][width][3]`.
@@ -43,10 +43,10 @@ pub fn write_png(path: &Path, rgb: &[u8], width: usize, height: usize) -> Result
 /// Reads a PNG of any kind as RGB24; transparency is dropped, 16 bits are cut to 8.
 ///
 /// # Errors
-/// Where the file cannot be read, is damaged, or has more than 8192 × 8192 pixels.
+/// Where the file cannot be read, is damaged, or has more pixels than [`VideoOptions::of_the_program`] allows.
 pub fn read_png(path: &Path) -> Result<Image, MediaError> {
     let mut rgb = Vec::new();
-    let (width, height) = decode(path, VideoOptions::default().max_pixels, &mut rgb)?;
+    let (width, height) = decode(path, VideoOptions::of_the_program().max_pixels, &mut rgb)?;
     Ok(Image { width, height, rgb })
 }
 
@@ -57,33 +57,76 @@ pub(crate) fn check_buffer(rgb: &[u8], width: usize, height: usize) -> Result<()
     Ok(())
 }
 
-/// Decodes a PNG to RGB24, replacing what `rgb` held; returns width and height.
-fn decode(path: &Path, max_pixels: usize, rgb: &mut Vec<u8>) -> Result<(usize, usize), MediaError> {
-    let damaged = |why: png::DecodingError| MediaError::damaged(path, why.to_string());
-    let file = File::open(path).map_err(MediaError::io("open", path))?;
+/// Reads the header of a PNG.
+fn open(path: &Path, max_pixels: usize) -> Result<png::Reader<BufReader<File>>, MediaError> {
+    let mut file = File::open(path).map_err(MediaError::io("open", path))?;
+    // The size lies at one place in every PNG: it is checked before the decoder allocates for it, and named in the error.
+    let mut head = [0; 24];
+    if file.read_exact(&mut head).is_ok() && head[12..16] == *b"IHDR" {
+        let [width, height] = [16, 20].map(|at| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize);
+        check_size(path, width, height, max_pixels)?;
+    }
+    file.rewind().map_err(MediaError::io("read", path))?;
     let limits = Limits { bytes: max_pixels.saturating_mul(8).saturating_add(1 << 20) };
     let mut decoder = png::Decoder::new_with_limits(BufReader::new(file), limits);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    // Neither is of use here, and both may be packed bombs.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let reader = guarded(path, || decoder.read_info())?.map_err(|why| damaged(path, &why))?;
+    let (width, height) = size(&reader);
     check_size(path, width, height, max_pixels)?;
-    let size = reader.output_buffer_size().ok_or_else(|| MediaError::damaged(path, "its size is impossible"))?;
-    rgb.resize(size, 0);
-    let frame = reader.next_frame(rgb).map_err(damaged)?;
+    Ok(reader)
+}
+
+fn size(reader: &png::Reader<BufReader<File>>) -> (usize, usize) {
+    (reader.info().width as usize, reader.info().height as usize)
+}
+
+fn damaged(path: &Path, why: &png::DecodingError) -> MediaError {
+    MediaError::damaged(path, why.to_string())
+}
+
+/// Decodes a PNG to RGB24, replacing what `rgb` held; returns width and height.
+fn decode(path: &Path, max_pixels: usize, rgb: &mut Vec<u8>) -> Result<(usize, usize), MediaError> {
+    let mut reader = open(path, max_pixels)?;
+    let (width, height) = size(&reader);
+    let bytes = reader.output_buffer_size().ok_or_else(|| MediaError::damaged(path, "its size is impossible"))?;
+    rgb.resize(bytes, 0);
+    let frame = guarded(path, || reader.next_frame(rgb))?.map_err(|why| damaged(path, &why))?;
     match frame.color_type {
         ColorType::Rgb => {}
-        ColorType::Rgba => *rgb = rgb.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect(),
-        ColorType::Grayscale => *rgb = rgb.iter().flat_map(|&grey| [grey; 3]).collect(),
-        ColorType::GrayscaleAlpha => *rgb = rgb.as_chunks::<2>().0.iter().flat_map(|[grey, _]| [*grey; 3]).collect(),
+        ColorType::Rgba => {
+            // In place, from the front: what is written was read before.
+            for i in 0..width * height {
+                rgb.copy_within(4 * i..4 * i + 3, 3 * i);
+            }
+            rgb.truncate(3 * width * height);
+        }
+        ColorType::Grayscale => spread(rgb, width * height, 1),
+        ColorType::GrayscaleAlpha => spread(rgb, width * height, 2),
         ColorType::Indexed => return Err(MediaError::damaged(path, "its palette was not applied")),
     }
     Ok((width, height))
 }
 
+/// Grey pixels of `bytes` each to RGB, in place.
+fn spread(pixels: &mut Vec<u8>, count: usize, bytes: usize) {
+    for i in 0..count {
+        pixels[i] = pixels[i * bytes];
+    }
+    pixels.resize(3 * count, 0);
+    // From the back: what is read was not written before.
+    for i in (0..count).rev() {
+        let grey = pixels[i];
+        pixels[3 * i..3 * i + 3].fill(grey);
+    }
+}
+
 /// A folder of PNGs, one a frame, in the order of the numbers that end their names.
+#[derive(Debug)]
 pub(crate) struct PngFolder {
     files: Vec<PathBuf>,
-    next: usize,
     size: (usize, usize),
     max_pixels: usize,
 }
@@ -94,14 +137,15 @@ impl PngFolder {
         let Some(first) = files.first() else {
             return Err(MediaError::NoTrack { file: folder.to_owned(), kind: "numbered PNGs" });
         };
-        let size = decode(first, max_pixels, &mut Vec::new())?;
+        let size = size(&open(first, max_pixels)?);
         let info =
             VideoInfo { width: size.0, height: size.1, frames: files.len(), fps: 25., codec: "png".to_owned(), decoder: "png".to_owned() };
-        Ok((Self { files, next: 0, size, max_pixels }, info))
+        Ok((Self { files, size, max_pixels }, info))
     }
 
-    pub(crate) fn next_frame(&mut self, rgb: &mut Vec<u8>) -> Result<bool, MediaError> {
-        let Some(file) = self.files.get(self.next) else {
+    /// Decodes frame `number`; `false` where there is none.
+    pub(crate) fn frame(&self, number: usize, rgb: &mut Vec<u8>) -> Result<bool, MediaError> {
+        let Some(file) = self.files.get(number) else {
             return Ok(false);
         };
         let (width, height) = decode(file, self.max_pixels, rgb)?;
@@ -109,7 +153,6 @@ impl PngFolder {
             let what = format!("it has {width}×{height} pixels, the first frame of its folder {}×{}", self.size.0, self.size.1);
             return Err(MediaError::damaged(file, what));
         }
-        self.next += 1;
         Ok(true)
     }
 }

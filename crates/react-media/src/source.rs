@@ -2,6 +2,7 @@ use crate::MediaError;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// An open file of known length; every range is checked against that length before a byte is allocated.
 #[derive(Debug)]
@@ -9,6 +10,7 @@ pub(crate) struct Source {
     path: PathBuf,
     file: File,
     len: u64,
+    modified: Option<SystemTime>,
 }
 
 /// Where one coded frame or sound packet lies in its file.
@@ -25,11 +27,16 @@ impl Source {
         if !meta.is_file() {
             return Err(MediaError::unsupported(path, "something that is not a file"));
         }
-        Ok(Self { path: path.to_owned(), file, len: meta.len() })
+        Ok(Self { path: path.to_owned(), file, len: meta.len(), modified: meta.modified().ok() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Length and time of change: what tells one file from another that took its place.
+    pub(crate) fn identity(&self) -> (u64, Option<SystemTime>) {
+        (self.len, self.modified)
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report; clippy knows only functions marked #[test]")]
 
-use react_media::{MediaError, Quality, VideoOptions, VideoReader, VideoWriter, read_png, write_png};
+use react_media::{Decoder, MediaError, Quality, VideoOptions, VideoReader, VideoWriter, read_png, write_png};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,53 @@ fn colours_crops_and_open_groups_are_those_of_ffmpeg() {
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hash, want["rgb_sha256"].as_str().unwrap(), "{name}");
     }
+}
+
+#[test]
+fn groups_fragments_cuts_and_crops_are_those_of_ffmpeg() {
+    // As above. Of `crop_left_top.mp4` FFmpeg gives eight columns more: it keeps what is cut at the left, for the sake of its alignment.
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/media"));
+    let media: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(folder.join("media.json")).unwrap()).unwrap();
+    for (name, want) in media.as_object().unwrap() {
+        let frames = all_frames(&folder.join(name));
+        let info = VideoReader::open(&folder.join(name)).unwrap().info().clone();
+        assert_eq!([info.width, info.height, info.frames], ["width", "height", "frames"].map(|key| want[key].as_u64().unwrap() as usize));
+        assert_eq!(info.fps, 25., "{name}");
+        let hash: String = Sha256::digest(frames.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, want["rgb_sha256"].as_str().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn odd_sizes_are_read() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/media"));
+    for (name, count) in [("odd_mpeg4.mp4", 4), ("odd_mjpeg.avi", 3)] {
+        let video = VideoReader::open(&folder.join(name)).unwrap();
+        assert_eq!((video.info().width, video.info().height, video.info().frames), (71, 51, count), "{name}");
+        for frame in all_frames(&folder.join(name)) {
+            assert_eq!(frame.len(), 71 * 51 * 3);
+            // FFmpeg's test picture is colourful to its last row and column.
+            let colours: std::collections::BTreeSet<_> = frame.as_chunks::<3>().0.iter().copied().collect();
+            assert!(colours.len() > 500, "{name}: {}", colours.len());
+        }
+    }
+}
+
+#[test]
+fn another_decoder_must_be_built_in() {
+    let options = VideoOptions { decoder: Decoder::Ffmpeg, ..VideoOptions::default() };
+    let result = VideoReader::open_with(&fixture("h264_high_b.mp4"), &options);
+    if cfg!(feature = "ffmpeg") {
+        assert!(result.unwrap().info().decoder.starts_with("ffmpeg libavcodec "));
+    } else {
+        let error = result.unwrap_err().to_string();
+        assert!(error.ends_with("h264_high_b.mp4 with FFmpeg: this program was built without `--features ffmpeg`"), "{error}");
+    }
+    let options = VideoOptions { decoder: Decoder::Pure, ..VideoOptions::default() };
+    let pure = VideoReader::open_with(&fixture("h264_high_b.mp4"), &options).unwrap();
+    assert!(pure.info().decoder.starts_with("rusty_h264-decoder "));
+    let error = VideoReader::open_with(&fixture("h264_10bit.mp4"), &options).unwrap_err().to_string();
+    assert_eq!(error.contains("build with `--features ffmpeg`"), !cfg!(feature = "ffmpeg"), "{error}");
 }
 
 #[test]
@@ -192,11 +239,11 @@ fn pngs_of_every_kind_are_read_as_rgb() {
 #[test]
 fn too_large_pictures_are_refused_before_they_are_allocated() {
     let folder = tempfile::tempdir().unwrap();
-    let few = VideoOptions { max_pixels: 1000 };
+    let few = VideoOptions { max_pixels: 1000, ..VideoOptions::default() };
     let message = |path: &Path, options: &VideoOptions| VideoReader::open_with(path, options).unwrap_err().to_string();
     for name in ["h264_high_b.mp4", "mpeg4_opencv.mp4", "mjpeg_opencv.avi"] {
         assert!(message(&fixture(name), &few).ends_with(&format!("{name}: 256×256 pixels are more than the 1000 allowed")));
-        let enough = VideoOptions { max_pixels: 256 * 256 };
+        let enough = VideoOptions { max_pixels: 256 * 256, ..VideoOptions::default() };
         assert!(VideoReader::open_with(&fixture(name), &enough).is_ok());
     }
     // A PNG of a few bytes that claims 60,000 × 60,000 pixels.

@@ -1,8 +1,10 @@
 //! The sound track of an mp4.
 
-use super::{Audio, Collector};
+use super::collect::{Collector, Layout};
+use super::{Audio, AudioOptions};
 use crate::MediaError;
-use crate::mp4::{Codec, Edit, Mp4, SoundCodec};
+use crate::error::guarded;
+use crate::mp4::{Codec, Mp4, SoundCodec, Track};
 use std::path::Path;
 use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3};
@@ -10,21 +12,44 @@ use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDe
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
-pub(super) fn read(path: &Path) -> Result<Audio, MediaError> {
+/// Packets that are decoded before those of a stretch: AAC needs one, MP3 as many as its reservoir reaches back (511 bytes).
+const WARM_UP: usize = 32;
+
+pub(super) fn read(path: &Path, options: &AudioOptions) -> Result<Audio, MediaError> {
     let mut mp4 = Mp4::open(path)?;
     let track = mp4.sound()?;
     let mut decoder = decoder(path, &track.codec)?;
-    let mut collector = Collector::new(path);
+    let start = first_packet(&track, options);
+    let packets = (track.samples.len() - start) as u64;
+    let warm = if start > 0 { start + WARM_UP } else { 0 };
+    let layout = Layout { edits: track.edits.as_deref(), scale: track.scale, packets, warm };
+    let mut collector = Collector::new(path, options, layout);
     let mut packet = Vec::new();
-    for sample in &track.samples {
+    for (index, sample) in track.samples.iter().enumerate().skip(start) {
+        if collector.is_full() {
+            break;
+        }
         mp4.source.read_extent(sample.extent, &mut packet)?;
-        collector.decode(decoder.as_mut(), &PacketRef::new(0, Timestamp::new(sample.time), Duration::new(0), &packet))?;
+        let time = sample.time - track.samples[0].time;
+        let packet = PacketRef::new(0, Timestamp::new(sample.time), Duration::new(0), &packet);
+        collector.decode(decoder.as_mut(), index, time, &packet)?;
     }
-    let mut audio = collector.finish()?;
-    if let Some(edits) = &track.edits {
-        audio.samples = shown(&audio, edits, track.scale);
+    collector.finish()
+}
+
+/// The packet at which decoding begins for the stretch that is asked for.
+fn first_packet(track: &Track, options: &AudioOptions) -> usize {
+    let mut asked = (options.from.max(0.) * f64::from(track.scale)) as i64;
+    for edit in track.edits.iter().flatten() {
+        let length = edit.end.saturating_sub(edit.start);
+        if asked < length {
+            asked = edit.start.saturating_add(asked);
+            break;
+        }
+        asked -= length;
     }
-    Ok(audio)
+    let first = track.samples.first().map_or(0, |sample| sample.time);
+    track.samples.partition_point(|sample| sample.time - first <= asked).saturating_sub(1 + WARM_UP)
 }
 
 fn decoder(path: &Path, codec: &Codec) -> Result<Box<dyn AudioDecoder>, MediaError> {
@@ -38,30 +63,9 @@ fn decoder(path: &Path, codec: &Codec) -> Result<Box<dyn AudioDecoder>, MediaErr
                 SoundCodec::Mp3 => parameters.for_codec(CODEC_ID_MP3),
             };
         }
-        Codec::Other(name) => return Err(MediaError::unsupported(path, format!("sound in the codec {name}"))),
+        Codec::Other(name) => return Err(MediaError::codec(path, format!("sound in the codec {name}"))),
         Codec::H264 { .. } | Codec::Mpeg4 { .. } => return Err(MediaError::damaged(path, "its sound track is described as video")),
     }
-    symphonia::default::get_codecs()
-        .make_audio_decoder(&parameters, &AudioDecoderOptions::default())
-        .map_err(|why| MediaError::unsupported(path, format!("its sound ({why})")))
-}
-
-/// The samples that the edit list shows.
-fn shown(audio: &Audio, edits: &[Edit], scale: u32) -> Vec<f32> {
-    let frames = audio.frames();
-    let at = |time: i64| ((i128::from(time) * i128::from(audio.rate) / i128::from(scale.max(1))).clamp(0, frames as i128)) as usize;
-    let stretches = edits.iter().map(|edit| at(edit.start) * audio.channels..at(edit.end) * audio.channels);
-    stretches.flat_map(|stretch| audio.samples.get(stretch).unwrap_or_default().iter().copied()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edits_cut_in_units_of_the_track() {
-        let audio = Audio { samples: (0..20).map(|i| i as f32).collect(), rate: 1000, channels: 2 };
-        let edits = [Edit { start: 4, end: 8 }, Edit { start: 16, end: i64::MAX }];
-        assert_eq!(shown(&audio, &edits, 2000), [4., 5., 6., 7., 16., 17., 18., 19.]);
-    }
+    guarded(path, || symphonia::default::get_codecs().make_audio_decoder(&parameters, &AudioDecoderOptions::default()))?
+        .map_err(|why| MediaError::codec(path, format!("its sound ({why})")))
 }

@@ -5,7 +5,7 @@ mod sps;
 
 use crate::MediaError;
 use crate::color::{Coefficients, ColorSpace, Planes, to_rgb};
-use crate::error::check_size;
+use crate::error::{check_size, guarded};
 use rusty_h264_common::YuvFrame;
 use rusty_h264_decoder::Decoder;
 use sps::{Sps, color_space};
@@ -13,7 +13,11 @@ use std::path::{Path, PathBuf};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 const SPS: u8 = 7;
+const PPS: u8 = 8;
 const IDR: u8 = 5;
+
+/// The most reference pictures of the largest size that is allowed; smaller pictures may have more.
+const MOST_REFERENCES: usize = 8;
 
 /// A decoder of one stream.
 pub(crate) struct H264 {
@@ -23,6 +27,8 @@ pub(crate) struct H264 {
     length_size: usize,
     coefficients: Coefficients,
     max_pixels: usize,
+    /// Whether parameter sets may change on the way (`avc3`).
+    in_band: bool,
     /// The parameter sets, until the first sample is decoded behind them.
     annex_b: Vec<u8>,
 }
@@ -33,6 +39,7 @@ impl H264 {
         parameters: &[Vec<u8>],
         length_size: usize,
         container: Option<ColorSpace>,
+        in_band: bool,
         max_pixels: usize,
     ) -> Result<Self, MediaError> {
         let nal = parameters.iter().find(|nal| kind(nal) == Some(SPS));
@@ -44,7 +51,7 @@ impl H264 {
             annex_b.extend_from_slice(nal);
         }
         let coefficients = Coefficients::new(color_space(&sps, container));
-        Ok(Self { file: file.to_owned(), decoder: Decoder::new(), sps, length_size, coefficients, max_pixels, annex_b })
+        Ok(Self { file: file.to_owned(), decoder: Decoder::new(), sps, length_size, coefficients, max_pixels, in_band, annex_b })
     }
 
     /// Width and height of the pictures.
@@ -52,9 +59,26 @@ impl H264 {
         (self.sps.width, self.sps.height)
     }
 
-    /// Whether decoding can start at this sample.
+    /// Whether decoding can start at this sample: it is an IDR picture, and brings its parameter sets where its track has none.
     pub(crate) fn starts(&self, sample: &[u8]) -> bool {
-        nals(sample, self.length_size).any(|nal| nal.ok().and_then(kind) == Some(IDR))
+        let has = |wanted| nals(sample, self.length_size).any(|nal| nal.ok().and_then(kind) == Some(wanted));
+        has(IDR) && (!self.in_band || has(SPS) && has(PPS))
+    }
+
+    /// Whether nothing but the picture of this sample depends on it.
+    pub(crate) fn is_disposable(&self, sample: &[u8]) -> bool {
+        let mut slices = 0;
+        for nal in nals(sample, self.length_size) {
+            let header = nal.ok().and_then(|nal| nal.first().copied()).unwrap_or(u8::MAX);
+            match header & 0x1f {
+                // Slices: those of a reference picture say so in their header.
+                1..=4 if header & 0x60 == 0 => slices += 1,
+                // Access unit delimiters, supplemental information, filler.
+                6 | 9 | 12 => {}
+                _ => return false,
+            }
+        }
+        slices > 0
     }
 
     /// Decodes one sample of the file: one picture, in decoding order.
@@ -70,29 +94,50 @@ impl H264 {
             self.annex_b.extend_from_slice(&START_CODE);
             self.annex_b.extend_from_slice(nal);
         }
-        let frame = self.decoder.decode(&self.annex_b).map_err(|why| MediaError::frame(&self.file, index, why))?;
+        let frame = guarded(&self.file, || self.decoder.decode(&self.annex_b))?.map_err(|why| MediaError::frame(&self.file, index, why))?;
         self.annex_b.clear();
         frame.ok_or_else(|| MediaError::frame(&self.file, index, "the picture is incomplete"))
     }
 
     pub(crate) fn to_rgb(&self, index: usize, frame: &YuvFrame, rgb: &mut Vec<u8>) -> Result<(), MediaError> {
-        let planes = Planes { y: &frame.y, u: &frame.u, v: &frame.v, y_stride: frame.width, c_stride: frame.width / 2, rows_a_chroma: 2 };
-        (self.size() == (frame.width, frame.height))
-            .then(|| to_rgb(&planes, frame.width, frame.height, &self.coefficients, rgb))
+        let ((width, height), (left, top)) = (self.size(), self.sps.crop_left_top);
+        // The decoder cuts at the right and the bottom; offsets at the left and the top are even.
+        let stride = frame.width;
+        let plane = |plane, left, top, stride| slice_from(plane, top * stride + left);
+        let planes = Planes {
+            y: plane(&frame.y, left, top, stride),
+            u: plane(&frame.u, left / 2, top / 2, stride / 2),
+            v: plane(&frame.v, left / 2, top / 2, stride / 2),
+            y_stride: stride,
+            c_stride: stride / 2,
+            rows_a_chroma: 2,
+        };
+        ((left + width, top + height) == (frame.width, frame.height))
+            .then(|| to_rgb(&planes, width, height, &self.coefficients, rgb))
             .flatten()
             .ok_or_else(|| MediaError::frame(&self.file, index, format!("it has {}×{} pixels", frame.width, frame.height)))
     }
 }
 
+fn slice_from(plane: &[u8], at: usize) -> &[u8] {
+    plane.get(at..).unwrap_or_default()
+}
+
 fn check_sps(file: &Path, nal: &[u8], max_pixels: usize) -> Result<Sps, MediaError> {
     let sps = Sps::parse(nal).ok_or_else(|| MediaError::damaged(file, "its H.264 sequence parameter set cannot be read"))?;
     if let Some(what) = sps.unsupported() {
-        return Err(MediaError::unsupported(file, what));
+        return Err(MediaError::codec(file, what));
     }
     check_size(file, sps.width, sps.height, max_pixels)?;
     // The decoder allocates what is coded: a little more than is shown, unless the file means mischief.
     if sps.coded.0 - sps.width >= 32 || sps.coded.1 - sps.height >= 64 {
         check_size(file, sps.coded.0, sps.coded.1, max_pixels)?;
+    }
+    // Reference pictures, with what is kept of their motion, take most of the memory: no level of the standard has that many this large.
+    let (pixels, references) = (sps.coded.0 * sps.coded.1, sps.references as usize);
+    if pixels.saturating_mul(references) > max_pixels.saturating_mul(MOST_REFERENCES) {
+        let what = format!("its {references} reference pictures of {}×{} pixels need more memory than is allowed", sps.width, sps.height);
+        return Err(MediaError::damaged(file, what));
     }
     Ok(sps)
 }

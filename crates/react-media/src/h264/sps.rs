@@ -61,19 +61,13 @@ impl Sps {
     pub(crate) fn unsupported(&self) -> Option<String> {
         let chroma = ["grey", "4:2:0", "4:2:2", "4:4:4"].get(self.chroma_format as usize).unwrap_or(&"unknown");
         if self.bit_depth != 8 {
-            return Some(format!(
-                "H.264 with {} bits a sample (only 8 are read; rewrite it with `ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`)",
-                self.bit_depth
-            ));
+            return Some(format!("H.264 with {} bits a sample", self.bit_depth));
         }
         if self.chroma_format != 1 {
-            return Some(format!("H.264 in {chroma} (only 4:2:0 is read; rewrite it with `ffmpeg -i IN -pix_fmt yuv420p OUT.mp4`)"));
+            return Some(format!("H.264 in {chroma}"));
         }
         if self.references > 16 {
             return Some(format!("H.264 with {} reference pictures", self.references));
-        }
-        if self.crop_left_top != (0, 0) {
-            return Some("H.264 cut at its left or top edge".to_owned());
         }
         None
     }

@@ -5,13 +5,15 @@ use re_mp4::ReadBox;
 use std::io::Cursor;
 use std::path::Path;
 
-/// No honest index is larger: a day of sound and pictures takes a few megabytes.
-const MAX_INDEX_BYTES: u64 = 256 << 20;
+/// No honest index is larger: a day of sound and pictures takes a few megabytes. Its tables are written out to twice that.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// One box of a larger piece: its type, and its bytes with the last eight of its header in front of the payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Atom<'a> {
     pub(super) kind: [u8; 4],
+    /// Of all of it.
+    size: usize,
     bytes: &'a [u8],
 }
 
@@ -42,6 +44,11 @@ pub(super) fn atoms(mut data: &[u8]) -> impl Iterator<Item = Atom<'_>> {
     })
 }
 
+/// Whether boxes fill `data` from end to end.
+pub(super) fn are_whole(data: &[u8]) -> bool {
+    atoms(data).map(|atom| atom.size).sum::<usize>() + 8 > data.len()
+}
+
 /// `None` at the end, and at anything that is no box: what follows it cannot be found.
 fn split_atom(data: &[u8]) -> Option<(Atom<'_>, &[u8])> {
     let size = u32::from_be_bytes(*data.first_chunk()?) as usize;
@@ -55,7 +62,7 @@ fn split_atom(data: &[u8]) -> Option<(Atom<'_>, &[u8])> {
         return None;
     }
     let (whole, rest) = data.split_at(size);
-    Some((Atom { kind, bytes: &whole[header - 8..] }, rest))
+    Some((Atom { kind, size, bytes: &whole[header - 8..] }, rest))
 }
 
 /// The first box of that type among those in `data`.
@@ -68,10 +75,21 @@ pub(super) fn need<'a>(data: &'a [u8], kind: &[u8; 4], file: &Path) -> Result<At
     find(data, kind).ok_or_else(|| MediaError::damaged(file, format!("it has no {} box", kind.escape_ascii())))
 }
 
-/// Finds and reads the movie box at the top level of a file.
-pub(super) fn read_moov(source: &mut Source) -> Result<Vec<u8>, MediaError> {
+/// A box at the top level of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Top {
+    pub(super) start: u64,
+    pub(super) payload: u64,
+    /// Of the payload.
+    pub(super) size: usize,
+}
+
+/// The indices at the top level of a file: the movie box, read, and the places of its fragments.
+pub(super) fn read_index(source: &mut Source) -> Result<(Vec<u8>, Vec<Top>), MediaError> {
     let mut at = 0;
     let mut moov = None;
+    let (mut moofs, mut moof_bytes) = (Vec::new(), 0);
+    let too_large = |path: &Path, size: u64| MediaError::damaged(path, format!("its index claims {size} bytes"));
     while at < source.len() {
         source.check(at, 8, || "a box header".to_owned())?;
         let head: [u8; 8] = source.array(at)?;
@@ -88,23 +106,30 @@ pub(super) fn read_moov(source: &mut Source) -> Result<Vec<u8>, MediaError> {
             return Err(MediaError::damaged(source.path(), format!("its {} box is smaller than its header", kind.escape_ascii())));
         }
         source.check(at, size, || format!("its {} box", kind.escape_ascii()))?;
+        let payload = size - header;
         match &kind {
             b"moov" if moov.is_none() => {
-                if size > MAX_INDEX_BYTES {
-                    return Err(MediaError::damaged(source.path(), format!("its index claims {size} bytes")));
+                if payload > MAX_INDEX_BYTES {
+                    return Err(too_large(source.path(), payload));
                 }
                 let mut bytes = Vec::new();
-                source.read(at + header, (size - header) as usize, &mut bytes)?;
+                source.read(at + header, payload as usize, &mut bytes)?;
                 moov = Some(bytes);
             }
             b"moof" => {
-                return Err(MediaError::unsupported(source.path(), "a fragmented mp4 (rewrite it with `ffmpeg -i IN -c copy OUT.mp4`)"));
+                // Each is read by itself, but their number must not fill the memory either.
+                moof_bytes += payload.max(64);
+                if moof_bytes > MAX_INDEX_BYTES {
+                    return Err(too_large(source.path(), moof_bytes));
+                }
+                moofs.push(Top { start: at, payload: at + header, size: payload as usize });
             }
             _ => {}
         }
         at += size;
     }
-    moov.ok_or_else(|| MediaError::damaged(source.path(), "it has no moov box, which is the index of an mp4 (was it cut short?)"))
+    let missing = || MediaError::damaged(source.path(), "it has no moov box, which is the index of an mp4 (was it cut short?)");
+    Ok((moov.ok_or_else(missing)?, moofs))
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::path::Path;
 /// The codec of a track, with what its decoder must know first.
 #[derive(Debug)]
 pub(crate) enum Codec {
-    /// H.264: its parameter sets, the bytes of a length in front of each NAL unit, the container's word on colour.
-    H264 { parameters: Vec<Vec<u8>>, length_size: usize, color: Option<ColorSpace> },
+    /// H.264: its parameter sets and whether the samples may bring others, the bytes of a length in front of each NAL unit, the
+    /// container's word on colour.
+    H264 { parameters: Vec<Vec<u8>>, in_band: bool, length_size: usize, color: Option<ColorSpace> },
     /// MPEG-4 part 2: its headers.
     Mpeg4 { headers: Vec<u8> },
     /// Sound.
@@ -48,7 +49,7 @@ fn h264(entry: &Atom<'_>, file: &Path) -> Result<Codec, MediaError> {
     let (length_size, parameters) =
         avcc(need(children, b"avcC", file)?.payload()).ok_or_else(|| MediaError::damaged(file, "its avcC box cannot be read"))?;
     let color = find(children, b"colr").and_then(|colr| color(colr.payload()));
-    Ok(Codec::H264 { parameters, length_size, color })
+    Ok(Codec::H264 { parameters, in_band: &entry.kind == b"avc3", length_size, color })
 }
 
 /// The AVCDecoderConfigurationRecord of ISO/IEC 14496-15: the bytes of a NAL unit's length, and the parameter sets.

@@ -5,6 +5,7 @@
 
 mod boxes;
 mod entry;
+mod fragment;
 mod table;
 
 pub(crate) use entry::{Codec, SoundCodec};
@@ -12,7 +13,7 @@ pub(crate) use table::{Edit, Sample};
 
 use crate::MediaError;
 use crate::source::Source;
-use boxes::{Atom, atoms, find, need, read_moov};
+use boxes::{Atom, Top, are_whole, atoms, need, read_index};
 use re_mp4::{HdlrBox, MdhdBox, MvhdBox};
 use std::path::Path;
 
@@ -21,6 +22,8 @@ use std::path::Path;
 pub(crate) struct Mp4 {
     pub(crate) source: Source,
     moov: Vec<u8>,
+    /// Where the fragments are.
+    moofs: Vec<Top>,
 }
 
 /// What can be played of a file: the first track of a kind.
@@ -31,6 +34,8 @@ pub(crate) struct Track {
     pub(crate) scale: u32,
     /// In decoding order.
     pub(crate) samples: Vec<Sample>,
+    /// Numbers of the samples at which decoding can start, ascending; `None` where the file says that it can at each.
+    pub(crate) keys: Option<Vec<u32>>,
     /// Their durations' sum, in units of the track.
     pub(crate) duration: u64,
     pub(crate) edits: Option<Vec<Edit>>,
@@ -39,49 +44,65 @@ pub(crate) struct Track {
 impl Mp4 {
     pub(crate) fn open(path: &Path) -> Result<Self, MediaError> {
         let mut source = Source::open(path)?;
-        let moov = read_moov(&mut source)?;
-        Ok(Self { source, moov })
+        let (moov, moofs) = read_index(&mut source)?;
+        Ok(Self { source, moov, moofs })
     }
 
     /// The first track of pictures.
-    pub(crate) fn video(&self) -> Result<Track, MediaError> {
+    pub(crate) fn video(&mut self) -> Result<Track, MediaError> {
         self.track(b"vide", "video")
     }
 
     /// The first track of sound.
-    pub(crate) fn sound(&self) -> Result<Track, MediaError> {
+    pub(crate) fn sound(&mut self) -> Result<Track, MediaError> {
         self.track(b"soun", "sound")
     }
 
-    fn track(&self, handler: &[u8; 4], kind: &'static str) -> Result<Track, MediaError> {
-        let file = self.source.path();
-        for trak in atoms(&self.moov).filter(|atom| &atom.kind == b"trak") {
-            let mdia = need(trak.payload(), b"mdia", file)?;
-            let hdlr: HdlrBox = need(mdia.payload(), b"hdlr", file)?.parse(file)?;
+    fn track(&mut self, handler: &[u8; 4], kind: &'static str) -> Result<Track, MediaError> {
+        let Self { source, moov, moofs } = self;
+        for trak in atoms(moov).filter(|atom| &atom.kind == b"trak") {
+            let mdia = need(trak.payload(), b"mdia", source.path())?;
+            let hdlr: HdlrBox = need(mdia.payload(), b"hdlr", source.path())?.parse(source.path())?;
             if hdlr.handler_type.value == *handler {
-                return self.read_track(&trak, &mdia, kind);
+                return read_track(source, moov, moofs, &trak, &mdia, kind);
             }
         }
-        Err(MediaError::NoTrack { file: file.to_owned(), kind })
+        if !are_whole(moov) {
+            return Err(MediaError::damaged(source.path(), "a box of its index overruns it"));
+        }
+        Err(MediaError::NoTrack { file: source.path().to_owned(), kind })
     }
+}
 
-    fn read_track(&self, trak: &Atom<'_>, mdia: &Atom<'_>, kind: &str) -> Result<Track, MediaError> {
-        let file = self.source.path();
-        let mvhd: MvhdBox = need(&self.moov, b"mvhd", file)?.parse(file)?;
-        let mdhd: MdhdBox = need(mdia.payload(), b"mdhd", file)?.parse(file)?;
-        let minf = need(mdia.payload(), b"minf", file)?;
-        let stbl = need(minf.payload(), b"stbl", file)?;
-        let codec = entry::codec(need(stbl.payload(), b"stsd", file)?.payload(), file)?;
-        let (samples, duration) = table::samples(stbl.payload(), &self.source, kind)?;
-        let edits = table::edits(trak.payload(), &self.source, mvhd.timescale, mdhd.timescale)?;
-        if mdhd.timescale == 0 {
-            return Err(MediaError::damaged(file, format!("its {kind} track has no time scale")));
-        }
-        if find(trak.payload(), b"tkhd").is_some_and(|tkhd| is_turned(tkhd.payload())) {
-            tracing::warn!(file = %file.display(), "the file asks for its pictures to be turned; they are read as they are stored");
-        }
-        Ok(Track { codec, scale: mdhd.timescale, samples, duration, edits })
+fn read_track(source: &mut Source, moov: &[u8], moofs: &[Top], trak: &Atom<'_>, mdia: &Atom<'_>, kind: &str) -> Result<Track, MediaError> {
+    let file = &source.path().to_owned();
+    let mvhd: MvhdBox = need(moov, b"mvhd", file)?.parse(file)?;
+    let mdhd: MdhdBox = need(mdia.payload(), b"mdhd", file)?.parse(file)?;
+    let minf = need(mdia.payload(), b"minf", file)?;
+    let stbl = need(minf.payload(), b"stbl", file)?;
+    let codec = entry::codec(need(stbl.payload(), b"stsd", file)?.payload(), file)?;
+    if mdhd.timescale == 0 {
+        return Err(MediaError::damaged(file, format!("its {kind} track has no time scale")));
     }
+    let (mut samples, mut duration) = table::samples(stbl.payload(), source, kind)?;
+    let mut keys = table::keys(stbl.payload(), file)?;
+    let tkhd = need(trak.payload(), b"tkhd", file)?;
+    if !moofs.is_empty() {
+        let id = track_id(tkhd.payload()).ok_or_else(|| MediaError::damaged(file, "its tkhd box breaks off"))?;
+        let fragments = fragment::fragments(source, moov, moofs, id, duration)?;
+        let before = samples.len() as u32;
+        // Every sample of the table is a key frame where it has no list of them; those of fragments say it each.
+        let known = keys.get_or_insert_with(|| (0..before).collect());
+        known.extend(fragments.keys.iter().map(|key| before + key));
+        samples.extend(fragments.samples);
+        duration = duration.saturating_add(fragments.duration);
+        table::check_count(samples.len(), file, kind)?;
+    }
+    let edits = table::edits(trak.payload(), source, mvhd.timescale, mdhd.timescale)?;
+    if is_turned(tkhd.payload()) {
+        tracing::warn!(file = %file.display(), "the file asks for its pictures to be turned; they are read as they are stored");
+    }
+    Ok(Track { codec, scale: mdhd.timescale, samples, keys, duration, edits })
 }
 
 impl Track {
@@ -101,6 +122,12 @@ impl Track {
     }
 }
 
+/// The number of a track.
+fn track_id(tkhd: &[u8]) -> Option<u32> {
+    let at = if tkhd.first() == Some(&1) { 20 } else { 12 };
+    Some(u32::from_be_bytes(*tkhd.get(at..at + 4)?.first_chunk()?))
+}
+
 /// Whether the matrix of a track header does more than move.
 fn is_turned(tkhd: &[u8]) -> bool {
     let at = if tkhd.first() == Some(&1) { 52 } else { 40 };
@@ -114,7 +141,7 @@ mod tests {
 
     fn track(times: &[i64], edits: Option<Vec<Edit>>) -> Track {
         let samples = times.iter().map(|&time| Sample { extent: Extent { offset: 0, size: 1 }, time }).collect();
-        Track { codec: Codec::Other("none".to_owned()), scale: 25, samples, duration: times.len() as u64, edits }
+        Track { codec: Codec::Other("none".to_owned()), scale: 25, samples, keys: None, duration: times.len() as u64, edits }
     }
 
     #[test]

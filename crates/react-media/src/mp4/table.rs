@@ -3,7 +3,19 @@
 use super::boxes::{atoms, find, need};
 use crate::MediaError;
 use crate::source::{Extent, Source};
-use re_mp4::{Co64Box, CttsBox, ElstBox, StcoBox, StscBox, StszBox, SttsBox};
+use re_mp4::{Co64Box, CttsBox, ElstBox, StcoBox, StscBox, StssBox, StszBox, SttsBox};
+use std::path::Path;
+
+/// The most samples of one track: twelve hours of sound, nineteen of pictures at 30 a second.
+pub(super) const MAX_SAMPLES: usize = 2 << 20;
+
+/// Refuses a track of more than [`MAX_SAMPLES`].
+pub(super) fn check_count(count: usize, file: &Path, kind: &str) -> Result<(), MediaError> {
+    if count > MAX_SAMPLES {
+        return Err(MediaError::damaged(file, format!("its {kind} track claims {count} samples, more than {MAX_SAMPLES}")));
+    }
+    Ok(())
+}
 
 /// One sample of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +48,7 @@ pub(super) fn samples(stbl: &[u8], source: &Source, kind: &str) -> Result<(Vec<S
     };
     // A constant size comes with no list, so nothing but the file's length bounds the count.
     let count = sizes.sample_count as usize;
+    check_count(count, file, kind)?;
     if sizes.sample_size != 0 && u64::from(sizes.sample_count) * u64::from(sizes.sample_size) > source.len() {
         return Err(damaged("claims more bytes than the file has"));
     }
@@ -73,6 +86,17 @@ pub(super) fn samples(stbl: &[u8], source: &Source, kind: &str) -> Result<(Vec<S
         return Err(damaged(&format!("places {} of {count} samples", samples.len())));
     }
     Ok((samples, time as u64))
+}
+
+/// The sync samples of `stbl`: numbers from 0, ascending; `None` where there is no list, and every sample is one.
+pub(super) fn keys(stbl: &[u8], file: &Path) -> Result<Option<Vec<u32>>, MediaError> {
+    let Some(stss) = find(stbl, b"stss") else {
+        return Ok(None);
+    };
+    let stss: StssBox = stss.parse(file)?;
+    let mut keys: Vec<u32> = stss.entries.iter().filter_map(|number| number.checked_sub(1)).collect();
+    keys.sort_unstable();
+    Ok(Some(keys))
 }
 
 /// Writes out run lengths.

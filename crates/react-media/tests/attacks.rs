@@ -1,0 +1,114 @@
+//! Hostile files: each gets its error, quickly and in little memory.
+//!
+//! Of the decoders in Rust, that is: FFmpeg has its own errors, and takes its own memory.
+
+#![cfg(not(feature = "ffmpeg"))]
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report; clippy knows only functions marked #[test]")]
+
+use react_media::{MediaError, VideoReader, read_audio, read_png};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The system's allocator, which counts what is held and remembers the most.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+fn taken(bytes: usize) {
+    MOST.fetch_max(HELD.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        taken(layout.size());
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        taken(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) };
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Old and new may both be there for a while.
+        taken(size);
+        // SAFETY: as above.
+        let block = unsafe { System.realloc(block, layout, size) };
+        HELD.fetch_sub(layout.size(), Relaxed);
+        block
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Everything that can be read of a file.
+fn read(path: &Path) -> Result<(), MediaError> {
+    match path.extension().unwrap().to_str().unwrap() {
+        "png" => read_png(path).map(drop),
+        "wav" | "m4a" => read_audio(path).map(drop),
+        _ => {
+            let mut video = VideoReader::open(path)?;
+            let mut rgb = Vec::new();
+            while video.next_frame(&mut rgb)? {}
+            Ok(())
+        }
+    }
+}
+
+/// What a reader may take for a file: of sound four times its bytes, of pictures what `max_pixels` bounds.
+fn allowed(path: &Path, bytes: usize) -> usize {
+    if path.extension().unwrap() == "wav" { 4 * bytes + (16 << 20) } else { 512 << 20 }
+}
+
+#[test]
+fn hostile_files_get_their_errors_in_bounded_memory() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/attacks"));
+    let errors: BTreeMap<String, Option<String>> =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("media.json")).unwrap()).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(folder.join("media")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert!(names.len() > 80);
+    let (mut got, mut wrong, mut most) = (BTreeMap::new(), String::new(), (0, String::new()));
+    for name in names {
+        let name = name.into_string().unwrap();
+        let path = folder.join("media").join(&name);
+        let before = HELD.load(Relaxed);
+        MOST.store(before, Relaxed);
+        let start = std::time::Instant::now();
+        let error = read(&path).err().map(|error| error.to_string().replace(&path.display().to_string(), "FILE"));
+        let (peak, bytes) = (MOST.load(Relaxed) - before, path.metadata().unwrap().len() as usize);
+        if peak > most.0 {
+            most = (peak, name.clone());
+        }
+        if peak > allowed(&path, bytes) {
+            writeln!(wrong, "{name} of {bytes} bytes takes {peak}").unwrap();
+        }
+        if start.elapsed().as_secs() >= 10 {
+            writeln!(wrong, "{name} takes {:?}", start.elapsed()).unwrap();
+        }
+        if errors.get(&name) != Some(&error) {
+            writeln!(wrong, "{name}: {error:?}, not {:?}", errors.get(&name)).unwrap();
+        }
+        got.insert(name, error);
+    }
+    if !wrong.is_empty() && std::env::var_os("REACT_WRITE_ERRORS").is_some() {
+        std::fs::write(folder.join("media.json"), serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(errors.keys().eq(got.keys()), "an error is listed without its file");
+    assert!(most.0 < 512 << 20, "{most:?}");
+}
