@@ -54,7 +54,7 @@ impl<F: Storage, V: Storage> Batch<F, V> {
         &self.speaker_video
     }
 
-    /// Speaker audio features `[b, t, 39·windows]`.
+    /// Speaker audio features `[b, t, a]`.
     pub fn speaker_audio(&self) -> &AudioFeatures<V> {
         &self.speaker_audio
     }

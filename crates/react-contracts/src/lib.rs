@@ -37,3 +37,5 @@ pub const EXPRESSION_COEFFS: usize = 52;
 pub const FEATURES_PER_WINDOW: usize = 39;
 /// Audio features per frame at 25 frames/s, where a frame holds two MFCC windows.
 pub const AUDIO_FEATURES: usize = 2 * FEATURES_PER_WINDOW;
+/// The most audio features of a frame, of whatever kind: 768 of a speech network are common.
+pub const MAX_AUDIO_FEATURES: usize = 4096;

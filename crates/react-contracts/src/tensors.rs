@@ -1,14 +1,14 @@
 //! The typed tensors. Letters of axes: b batch, t frames, h and w pixels, n clips, k samples.
 
 use crate::error::Violation;
-use crate::{ATTRIBUTES, COEFFS, ContractError, Element, FEATURES_PER_WINDOW, Storage};
+use crate::{ATTRIBUTES, COEFFS, ContractError, Element, MAX_AUDIO_FEATURES, Storage};
 
 /// What an axis may be.
 enum Size {
     Any,
     Exactly(usize),
-    /// A positive multiple of this.
-    MultipleOf(usize),
+    /// From 1 to this.
+    UpTo(usize),
 }
 
 fn check<S: Storage>(
@@ -25,7 +25,7 @@ fn check<S: Storage>(
     for (axis, (size, found)) in sizes.iter().zip(dims).enumerate() {
         let want = match size {
             Size::Exactly(n) if found != n => n.to_string(),
-            Size::MultipleOf(n) if *found == 0 || !found.is_multiple_of(*n) => format!("a multiple of {n}"),
+            Size::UpTo(n) if *found == 0 || found > n => format!("1 to {n}"),
             _ => continue,
         };
         return Err(ContractError::axis(field, axis, axes[axis], want, *found));
@@ -49,9 +49,9 @@ macro_rules! typed_tensor {
             /// # Errors
             /// [`ContractError`] with the first thing that does not hold.
             pub fn new(storage: S) -> Result<Self, ContractError> {
-                use Size::{Any, Exactly, MultipleOf};
+                use Size::{Any, Exactly, UpTo};
                 // Every tensor uses some of the three.
-                let _ = (Any, Exactly as fn(usize) -> Size, MultipleOf as fn(usize) -> Size);
+                let _ = (Any, Exactly as fn(usize) -> Size, UpTo as fn(usize) -> Size);
                 check($field, &storage, Element::$element, &[$($axis),+], &[$($size),+])?;
                 Ok(Self(storage))
             }
@@ -99,16 +99,40 @@ typed_tensor!(
 );
 
 typed_tensor!(
-    /// Audio features: f32 `[b, t, 39·windows]`; 78 at 25 frames/s.
+    /// Audio features: f32 `[b, t, a]`. Their number a follows from the corpus: 39 for each MFCC window of a frame (78 at 25 frames/s,
+    /// 39 at 30), or that of given features (768). [`AudioFeatures::of`] checks it where it is known.
     AudioFeatures, "audio_features", F32, [
         "batch": Any => /// Clips in the batch.
             batch,
         "frames": Any => /// Frames of each clip.
             frames,
-        "features": MultipleOf(FEATURES_PER_WINDOW) => /// Features per frame.
+        "features": UpTo(MAX_AUDIO_FEATURES) => /// Features per frame.
             features,
     ]
 );
+
+impl<S: Storage> AudioFeatures<S> {
+    /// As [`AudioFeatures::new`], with the number of features that the corpus or the network has.
+    ///
+    /// ```
+    /// use ndarray::Array3;
+    /// use react_contracts::{AUDIO_FEATURES, AudioFeatures};
+    ///
+    /// let given = Array3::<f32>::zeros((1, 2, 39));
+    /// let error = AudioFeatures::of(AUDIO_FEATURES, given).unwrap_err().to_string();
+    /// assert_eq!(error, "audio_features: axis 2 (features) must be 78, is 39");
+    /// ```
+    ///
+    /// # Errors
+    /// [`ContractError`] with the first thing that does not hold.
+    pub fn of(features: usize, storage: S) -> Result<Self, ContractError> {
+        let this = Self::new(storage)?;
+        match this.features() {
+            found if found == features => Ok(this),
+            found => Err(ContractError::axis("audio_features", 2, "features", features, found)),
+        }
+    }
+}
 
 typed_tensor!(
     /// Emotion attributes: f32 `[b, t, 25]`, in the order of [`crate::channels::EMOTION`].
@@ -171,8 +195,10 @@ mod tests {
     fn a_violation_names_field_axis_and_sizes() {
         let rank = Coeffs3dmm::new(Array2::<f32>::zeros((3, 58))).unwrap_err();
         assert_eq!(rank.to_string(), "coeffs_3dmm: must have 3 axes [batch, frames, coefficients], has 2 [3, 58]");
-        let size = AudioFeatures::new(Array3::<f32>::zeros((1, 2, 40))).unwrap_err();
-        assert_eq!(size.to_string(), "audio_features: axis 2 (features) must be a multiple of 39, is 40");
+        let size = AudioFeatures::new(Array3::<f32>::zeros((1, 2, 0))).unwrap_err();
+        assert_eq!(size.to_string(), "audio_features: axis 2 (features) must be 1 to 4096, is 0");
+        let size = AudioFeatures::of(78, Array3::<f32>::zeros((1, 2, 40))).unwrap_err();
+        assert_eq!(size.to_string(), "audio_features: axis 2 (features) must be 78, is 40");
         let element = Emotion::new(Array3::<f64>::zeros((1, 2, 25))).unwrap_err();
         assert_eq!(element.to_string(), "emotion: elements must be f32, are f64");
     }

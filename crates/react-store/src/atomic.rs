@@ -101,11 +101,22 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
 /// Appends one line to a journal and syncs it: after this the line is durable.
 ///
 /// # Errors
-/// Where the system refuses.
+/// Where the system refuses; what a full disk took of the line is removed again, so that the next line stands alone.
 pub fn append_line(path: &Path, line: &str) -> Result<(), StoreError> {
     let mut file = File::options().create(true).append(true).open(path).map_err(StoreError::io("open", path))?;
+    let before = file.metadata().map_err(StoreError::io("read", path))?.len();
     // One write, so that a kill leaves a line or (on a full disk) a part of one, never two mixed.
-    file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_data()).map_err(StoreError::io("write", path))
+    let written = file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // Readers drop half a line too, so nothing is lost where even this is refused.
+        let _ = file.set_len(before);
+    }
+    written.map_err(StoreError::io("write", path))?;
+    // A new file's name is durable only with its folder.
+    match parent(path) {
+        Some(parent) if before == 0 => sync_folder(parent).map_err(StoreError::io("sync folder", parent)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

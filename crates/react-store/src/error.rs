@@ -22,6 +22,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// The file is no table that can be read here.
+    #[error("{}: {why}", file.display())]
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, and in which line.
+        why: String,
+    },
     /// The array is another than was wanted.
     #[error("{}: wanted {want}, found {found}", file.display())]
     Array {
@@ -38,6 +46,10 @@ impl StoreError {
     pub(crate) fn io(action: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
         move |source| Self::Io { action, file, source }
+    }
+
+    pub(crate) fn csv(file: &Path, why: impl Into<String>) -> Self {
+        Self::Csv { file: file.to_owned(), why: why.into() }
     }
 
     pub(crate) fn npy(file: &Path, why: impl Into<String>) -> Self {

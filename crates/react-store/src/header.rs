@@ -137,11 +137,18 @@ pub(crate) fn read_from(file: &mut impl Read, file_bytes: u64, path: &Path) -> R
 
 fn check_length(shape: &[usize], element: NpyElement, found: u64) -> Result<(), String> {
     let want = shape.iter().try_fold(element.size() as u64, |bytes, axis| bytes.checked_mul(*axis as u64));
-    match want {
+    // An axis of 0 makes room for any other: their product must still be a number of elements.
+    let elements = shape.iter().filter(|axis| **axis > 0).try_fold(1usize, |elements, axis| elements.checked_mul(*axis));
+    match want.filter(|_| elements.is_some_and(|elements| isize::try_from(elements).is_ok())) {
         Some(want) if want == found => Ok(()),
         Some(want) => Err(format!("shape {shape:?} of {element} needs {want} bytes of data, the file has {found}")),
         None => Err(format!("shape {shape:?} is larger than any file")),
     }
+}
+
+/// The beginning of what a hostile header says at length.
+fn short(text: &str) -> String {
+    text.chars().take(24).collect()
 }
 
 /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, in any order of the keys.
@@ -157,12 +164,14 @@ fn parse(text: &str) -> Result<(NpyElement, Vec<usize>), String> {
         .map(|(name, _)| name)
         .ok_or("its elements are records, which are not read here")?;
     let element = NpyElement::parse(descr).ok_or_else(|| match descr.as_bytes().first() {
-        Some(b'>') => format!("its elements '{descr}' are big-endian"),
+        Some(b'>') => format!("its elements '{}' are big-endian", short(descr)),
         _ if descr.contains('O') => "it holds Python objects".to_owned(),
-        _ => format!("its elements '{descr}' are of a type that is not read here"),
+        _ => format!("its elements '{}' are of a type that is not read here", short(descr)),
     })?;
-    if value("fortran_order")?.starts_with("True") {
-        return Err("it is in Fortran order".to_owned());
+    match value("fortran_order")? {
+        order if order.starts_with("False") => {}
+        order if order.starts_with("True") => return Err("it is in Fortran order".to_owned()),
+        _ => return Err("its order is neither True nor False".to_owned()),
     }
     let shape = value("shape")?;
     let shape = shape.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(axes, _)| axes).ok_or("its shape is no tuple")?;
@@ -170,7 +179,7 @@ fn parse(text: &str) -> Result<(NpyElement, Vec<usize>), String> {
         .split(',')
         .map(str::trim)
         .filter(|axis| !axis.is_empty())
-        .map(|axis| axis.parse().map_err(|_| format!("its shape has the axis '{axis}'")))
+        .map(|axis| axis.parse().map_err(|_| format!("its shape has the axis '{}'", short(axis))))
         .collect::<Result<Vec<usize>, _>>()?;
     if shape.len() > MAX_AXES {
         return Err(format!("it has {} axes, more than {MAX_AXES}", shape.len()));

@@ -4,7 +4,7 @@ use memmap2::Mmap;
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes an array as an npy file (C order), atomically.
@@ -76,7 +76,7 @@ impl NpyMap {
     /// # Errors
     /// Where the elements are not u8.
     pub fn view_u8(&self) -> Result<ArrayViewD<'_, u8>, StoreError> {
-        self.want(NpyElement::U8)?;
+        check_element(&self.path, &self.header, Some(NpyElement::U8))?;
         ArrayViewD::from_shape(IxDyn(&self.header.shape), self.bytes()).map_err(|error| StoreError::npy(&self.path, error.to_string()))
     }
 
@@ -85,7 +85,7 @@ impl NpyMap {
     /// # Errors
     /// Where the elements are not f32, or not aligned in the file (NumPy aligns them).
     pub fn view_f32(&self) -> Result<ArrayViewD<'_, f32>, StoreError> {
-        self.want(NpyElement::F32)?;
+        check_element(&self.path, &self.header, Some(NpyElement::F32))?;
         // SAFETY: every bit pattern is an f32; `align_to` itself sees to alignment and length.
         let (before, values, after) = unsafe { self.bytes().align_to::<f32>() };
         if !before.is_empty() || !after.is_empty() || cfg!(target_endian = "big") {
@@ -93,38 +93,62 @@ impl NpyMap {
         }
         ArrayViewD::from_shape(IxDyn(&self.header.shape), values).map_err(|error| StoreError::npy(&self.path, error.to_string()))
     }
-
-    /// All elements as f64.
-    fn iter_f64(&self) -> Box<dyn Iterator<Item = f64> + '_> {
-        values(self.header.element, self.bytes())
-    }
-
-    fn want(&self, element: NpyElement) -> Result<(), StoreError> {
-        if self.header.element == element {
-            return Ok(());
-        }
-        let found = format!("{} {:?}", self.header.element, self.header.shape);
-        Err(StoreError::Array { file: self.path.clone(), want: format!("elements {element}"), found })
-    }
-
-    fn array<T>(&self, values: Vec<T>) -> Result<ArrayD<T>, StoreError> {
-        ArrayD::from_shape_vec(IxDyn(&self.header.shape), values).map_err(|error| StoreError::npy(&self.path, error.to_string()))
-    }
 }
 
-/// The elements of an array's data as f64.
-fn values(element: NpyElement, bytes: &[u8]) -> Box<dyn Iterator<Item = f64> + '_> {
+/// Appends the elements of an array's data, by way of f64.
+fn append<T>(element: NpyElement, bytes: &[u8], out: &mut Vec<T>, convert: impl Fn(f64) -> T) {
     macro_rules! chunks {
         ($type:ty, $size:literal) => {
-            Box::new(bytes.as_chunks::<$size>().0.iter().map(|bytes| <$type>::from_le_bytes(*bytes) as f64))
+            out.extend(bytes.as_chunks::<$size>().0.iter().map(|bytes| convert(<$type>::from_le_bytes(*bytes) as f64)))
         };
     }
     match element {
-        NpyElement::U8 | NpyElement::Bool => Box::new(bytes.iter().map(|byte| f64::from(*byte))),
+        NpyElement::U8 | NpyElement::Bool => out.extend(bytes.iter().map(|byte| convert(f64::from(*byte)))),
         NpyElement::I32 => chunks!(i32, 4),
         NpyElement::I64 => chunks!(i64, 8),
         NpyElement::F32 => chunks!(f32, 4),
         NpyElement::F64 => chunks!(f64, 8),
+    }
+}
+
+/// Reads a file piece by piece, so that beside the array there is never more than a piece of it in memory.
+fn read<T>(path: &Path, wanted: Option<NpyElement>, convert: impl Fn(f64) -> T) -> Result<ArrayD<T>, StoreError> {
+    /// A multiple of every element's size.
+    const PIECE: usize = 1 << 18;
+    let mut file = File::open(path).map_err(StoreError::io("read", path))?;
+    let length = file.metadata().map_err(StoreError::io("read", path))?.len();
+    let header = read_from(&mut file, length, path)?;
+    check_element(path, &header, wanted)?;
+    let mut values = reserve(header.len(), path)?;
+    let mut left = header.len() * header.element.size();
+    let mut piece = vec![0; left.min(PIECE)];
+    while left > 0 {
+        let piece = &mut piece[..left.min(PIECE)];
+        file.read_exact(piece).map_err(StoreError::io("read", path))?;
+        append(header.element, piece, &mut values, &convert);
+        left -= piece.len();
+    }
+    shaped(&header, values, path)
+}
+
+/// Room for as many values as the file was found to hold.
+fn reserve<T>(count: usize, place: &Path) -> Result<Vec<T>, StoreError> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| StoreError::npy(place, format!("its {count} values do not fit into memory")))?;
+    Ok(values)
+}
+
+fn shaped<T>(header: &NpyHeader, values: Vec<T>, place: &Path) -> Result<ArrayD<T>, StoreError> {
+    ArrayD::from_shape_vec(IxDyn(&header.shape), values).map_err(|error| StoreError::npy(place, error.to_string()))
+}
+
+fn check_element(path: &Path, header: &NpyHeader, wanted: Option<NpyElement>) -> Result<(), StoreError> {
+    match wanted {
+        Some(wanted) if wanted != header.element => {
+            let found = format!("{} {:?}", header.element, header.shape);
+            Err(StoreError::Array { file: path.to_owned(), want: format!("elements {wanted}"), found })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -144,8 +168,9 @@ fn values(element: NpyElement, bytes: &[u8]) -> Box<dyn Iterator<Item = f64> + '
 /// As [`crate::read_npy_header`].
 pub fn parse_npy_f32(bytes: &[u8], place: &Path) -> Result<ArrayD<f32>, StoreError> {
     let header = read_from(&mut &bytes[..], bytes.len() as u64, place)?;
-    let values = values(header.element, &bytes[header.data_offset..]).map(|x| x as f32).collect();
-    ArrayD::from_shape_vec(IxDyn(&header.shape), values).map_err(|error| StoreError::npy(place, error.to_string()))
+    let mut values = reserve(header.len(), place)?;
+    append(header.element, &bytes[header.data_offset..], &mut values, |x| x as f32);
+    shaped(&header, values, place)
 }
 
 /// Reads an array of any number type as f32 (f64 are rounded).
@@ -153,8 +178,7 @@ pub fn parse_npy_f32(bytes: &[u8], place: &Path) -> Result<ArrayD<f32>, StoreErr
 /// # Errors
 /// As [`crate::read_npy_header`].
 pub fn read_npy_f32(path: &Path) -> Result<ArrayD<f32>, StoreError> {
-    let map = NpyMap::open(path)?;
-    map.array(map.iter_f64().map(|x| x as f32).collect())
+    read(path, None, |x| x as f32)
 }
 
 /// Reads an array of any number type as f64.
@@ -162,8 +186,7 @@ pub fn read_npy_f32(path: &Path) -> Result<ArrayD<f32>, StoreError> {
 /// # Errors
 /// As [`crate::read_npy_header`].
 pub fn read_npy_f64(path: &Path) -> Result<ArrayD<f64>, StoreError> {
-    let map = NpyMap::open(path)?;
-    map.array(map.iter_f64().collect())
+    read(path, None, |x| x)
 }
 
 /// Reads an array of bytes.
@@ -171,9 +194,7 @@ pub fn read_npy_f64(path: &Path) -> Result<ArrayD<f64>, StoreError> {
 /// # Errors
 /// As [`crate::read_npy_header`], and where the elements are not u8.
 pub fn read_npy_u8(path: &Path) -> Result<ArrayD<u8>, StoreError> {
-    let map = NpyMap::open(path)?;
-    map.want(NpyElement::U8)?;
-    map.array(map.bytes().to_vec())
+    read(path, Some(NpyElement::U8), |x| x as u8)
 }
 
 /// Writes an npy file of u8 piece by piece (frame by frame), atomically, without ever holding it whole.
