@@ -8,8 +8,7 @@ use std::env::args;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [corpus, root, out] = args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "usage: prepare CORPUS ROOT OUT")?;
     let recipe = Recipe::named(&corpus)?;
-    let shape = recipe.frame_shape();
-    let config = PrepareConfig { recipe, root: root.into(), out: out.into(), shape, threads: 0 };
+    let config = PrepareConfig::new(recipe, root, out);
     let report = prepare(&config, &())?;
     print!("{}", std::fs::read_to_string(&report.manifest)?);
     println!("{report}");

@@ -3,7 +3,7 @@
 use crate::DataError;
 use crate::table::Table;
 use ndarray::{Array1, Array2};
-use react_contracts::{ATTRIBUTES, COEFFS};
+use react_contracts::{ATTRIBUTES, COEFFS, MAX_AUDIO_FEATURES};
 use react_store::read_npy_f32;
 use std::path::Path;
 
@@ -14,18 +14,31 @@ use std::path::Path;
 pub fn read_emotion_csv(path: &Path) -> Result<Array2<f32>, DataError> {
     let table = Table::read(path)?;
     table.check_width(ATTRIBUTES..=ATTRIBUTES, "25 columns")?;
-    let mut out = Array2::zeros((table.rows(), ATTRIBUTES));
-    for column in 0..ATTRIBUTES {
-        table.column(column, |row, text| {
-            let value: f32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-            if !value.is_finite() {
-                return Err(format!("{text:?} is not finite"));
-            }
-            out[[row, column]] = value;
-            Ok(())
-        })?;
+    table.finite()
+}
+
+/// Reads attributes, f32 `[t, 25]`: a csv as [`read_emotion_csv`], or an npy `[t, 25]` or `[t, 1, 25]` of any number type.
+///
+/// # Errors
+/// [`DataError`] for another shape, and with row and column where a value is not finite.
+pub fn read_emotion(path: &Path) -> Result<Array2<f32>, DataError> {
+    if has_extension(path, "npy") {
+        read_rows(path, "[t, 25] or [t, 1, 25]", |columns| columns == ATTRIBUTES)
+    } else {
+        read_emotion_csv(path)
     }
-    Ok(out)
+}
+
+/// Reads given audio features, an npy `[t, a]` or `[t, 1, a]` of any number type, a from 1 to 4096.
+///
+/// # Errors
+/// As [`read_emotion`].
+pub fn read_audio_features(path: &Path) -> Result<Array2<f32>, DataError> {
+    read_rows(path, "[t, features]", |columns| (1..=MAX_AUDIO_FEATURES).contains(&columns))
+}
+
+pub(crate) fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// Reads 3DMM coefficients, an npy `[t, 1, 58]` or `[t, 58]` of any number type, as f32 `[t, 58]`.
@@ -33,21 +46,23 @@ pub fn read_emotion_csv(path: &Path) -> Result<Array2<f32>, DataError> {
 /// # Errors
 /// [`DataError`] for another shape, and with row and column where a value is not finite.
 pub fn read_coeffs(path: &Path) -> Result<Array2<f32>, DataError> {
+    read_rows(path, "[t, 58] or [t, 1, 58]", |columns| columns == COEFFS)
+}
+
+/// An npy `[t, columns]` or `[t, 1, columns]` of finite numbers.
+fn read_rows(path: &Path, want: &str, fits: impl Fn(usize) -> bool) -> Result<Array2<f32>, DataError> {
     let array = read_npy_f32(path).map_err(|error| missing_or(error, path))?;
     let shape = array.shape().to_vec();
-    let rows = match shape[..] {
-        [rows, COEFFS] | [rows, 1, COEFFS] => rows,
-        _ => return Err(DataError::Shape { file: path.to_owned(), want: "[t, 58] or [t, 1, 58]".to_owned(), found: shape }),
+    let odd = || DataError::Shape { file: path.to_owned(), want: want.to_owned(), found: shape.clone() };
+    let (rows, columns) = match shape[..] {
+        [rows, columns] | [rows, 1, columns] if fits(columns) => (rows, columns),
+        _ => return Err(odd()),
     };
     let values = array.into_raw_vec_and_offset().0;
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        return Err(DataError::cell(path, at / COEFFS, at % COEFFS, format!("{} is not finite", values[at])));
+        return Err(DataError::cell(path, at / columns, at % columns, format!("{} is not finite", values[at])));
     }
-    Array2::from_shape_vec((rows, COEFFS), values).map_err(|_| DataError::Shape {
-        file: path.to_owned(),
-        want: "[t, 58] or [t, 1, 58]".to_owned(),
-        found: shape,
-    })
+    Array2::from_shape_vec((rows, columns), values).map_err(|_| odd())
 }
 
 /// Reads `mean_face.npy`: 58 finite values, in any shape that holds 58 (published as `[1, 1, 58]`).
@@ -110,8 +125,8 @@ mod tests {
             (format!("{header}\n{}\n{}\n", row("1"), row("x")), "e.csv: row 2, column 17: \"x\" is no number"),
             (format!("{header}\n{}\n", row("nan")), "e.csv: row 1, column 17: \"nan\" is not finite"),
             (format!("{header}\n{}\n", row("")), "e.csv: row 1, column 17: it is empty"),
-            (format!("{header}\n{},9\n", row("1")), "e.csv: it is no csv"),
-            (format!("{header}\n1,2,3\n"), "e.csv: row 1, column 4: it is empty"),
+            (format!("{header}\n{},9\n", row("1")), "e.csv: line 2: it has more than 25 cells"),
+            (format!("{header}\n1,2,3\n"), "e.csv: line 2: it has 3 cells, the header has 25"),
         ];
         for (body, want) in cases {
             let error = emotion(&body).unwrap_err();

@@ -3,13 +3,16 @@ use std::fmt;
 /// Which clip: the path that the challenge's csv files give, in its parts.
 ///
 /// Four parts are `site/chat/person/clip`. Five parts are UDIVA's `site/subject/topic/person/clip`, whose chat is
-/// `topic_subject`. The order of clips is that of their paths.
+/// `topic_subject`. Three parts are MARS' `role/session/recording`, with the role `speaker` or `listener`: the chat is the session,
+/// the person the role, and there are neither site nor number. The order of clips is that of their paths.
 ///
 /// ```
 /// use react_data::ClipId;
 /// let clip = ClipId::parse("UDIVA/038039/Talk/FC1/2")?;
-/// assert_eq!((clip.site(), clip.chat(), clip.person(), clip.number()), ("UDIVA", "Talk_038039", "FC1", 2));
+/// assert_eq!((clip.site(), clip.chat(), clip.person(), clip.number()), ("UDIVA", "Talk_038039", "FC1", Some(2)));
 /// assert_eq!(clip.path(), "UDIVA/038039/Talk/FC1/2");
+/// let clip = ClipId::parse("speaker/session3/Camera-2024-06-21-103121-103102")?;
+/// assert_eq!((clip.site(), clip.chat(), clip.person(), clip.number()), ("", "session3", "speaker", None));
 /// assert_eq!(ClipId::parse("NoXI/../../etc/1").unwrap_err(), "\"NoXI/../../etc/1\" has the part \"..\"");
 /// # Ok::<(), String>(())
 /// ```
@@ -19,11 +22,14 @@ pub struct ClipId {
     site: String,
     chat: String,
     person: String,
-    number: u32,
+    number: Option<u32>,
 }
 
+/// The roles of MARS' folders.
+pub(crate) const ROLES: [&str; 2] = ["speaker", "listener"];
+
 impl ClipId {
-    /// Reads a path of four or five parts that ends with the clip's number.
+    /// Reads a path of four or five parts that ends with the clip's number, or of three parts that begins with a role.
     ///
     /// # Errors
     /// A sentence about what is wrong: the caller knows file and row. Parts that could lead out of the corpus (`..`, drive
@@ -37,12 +43,16 @@ impl ClipId {
             }
         }
         let (site, chat, person, clip) = match parts[..] {
+            [role, session, _] if ROLES.contains(&role) => {
+                let (path, chat, person) = (path.to_owned(), session.to_owned(), role.to_owned());
+                return Ok(Self { path, site: String::new(), chat, person, number: None });
+            }
             [site, chat, person, clip] => (site, chat.to_owned(), person, clip),
             [site, subject, topic, person, clip] => (site, format!("{topic}_{subject}"), person, clip),
             _ => return Err(format!("{path:?} has {} parts, not 4 (site/chat/person/clip) or 5 (UDIVA)", parts.len())),
         };
         let number = clip.parse().map_err(|_| format!("{path:?} does not end with the number of a clip"))?;
-        Ok(Self { path: path.to_owned(), site: site.to_owned(), chat, person: person.to_owned(), number })
+        Ok(Self { path: path.to_owned(), site: site.to_owned(), chat, person: person.to_owned(), number: Some(number) })
     }
 
     /// The path as in the csv, with `/`: below a modality's folder, without extension.
@@ -51,13 +61,13 @@ impl ClipId {
         &self.path
     }
 
-    /// Where it was recorded: `NoXI`, `RECOLA`, `UDIVA`, ….
+    /// Where it was recorded: `NoXI`, `RECOLA`, `UDIVA`, …; empty of MARS.
     #[must_use]
     pub fn site(&self) -> &str {
         &self.site
     }
 
-    /// The conversation; UDIVA's is `topic_subject`.
+    /// The conversation; UDIVA's is `topic_subject`, MARS' the session.
     #[must_use]
     pub fn chat(&self) -> &str {
         &self.chat
@@ -69,9 +79,9 @@ impl ClipId {
         &self.person
     }
 
-    /// The number of the clip in its conversation.
+    /// The number of the clip in its conversation; MARS' recordings have none.
     #[must_use]
-    pub fn number(&self) -> u32 {
+    pub fn number(&self) -> Option<u32> {
         self.number
     }
 }
@@ -107,15 +117,27 @@ mod tests {
     fn four_parts() {
         let clip = ClipId::parse("NoXI/010_2016-03-25_Paris/Expert_video/5").unwrap();
         let parts = (clip.site(), clip.chat(), clip.person(), clip.number());
-        assert_eq!(parts, ("NoXI", "010_2016-03-25_Paris", "Expert_video", 5));
+        assert_eq!(parts, ("NoXI", "010_2016-03-25_Paris", "Expert_video", Some(5)));
         assert_eq!(clip.to_string(), "NoXI/010_2016-03-25_Paris/Expert_video/5");
     }
 
     #[test]
     fn odd_paths_are_refused() {
-        for path in
-            ["", "a/b/c", "a/b/c/d/e/f", "/b/c/1", "a/./c/1", "a/b/c\\d/1", "C:/b/c/1", "a/b/c/1.mp4", "a/b/c/-1", "a/b /c/1", "a/b\0/c/1"]
-        {
+        for path in [
+            "",
+            "a/b/c",
+            "speaker/s",
+            "speaker/s/._x",
+            "a/b/c/d/e/f",
+            "/b/c/1",
+            "a/./c/1",
+            "a/b/c\\d/1",
+            "C:/b/c/1",
+            "a/b/c/1.mp4",
+            "a/b/c/-1",
+            "a/b /c/1",
+            "a/b\0/c/1",
+        ] {
             assert!(ClipId::parse(path).is_err(), "{path:?}");
         }
     }

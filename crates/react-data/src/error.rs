@@ -1,3 +1,4 @@
+use crate::doctor::Kind;
 use react_contracts::ContractError;
 use react_media::MediaError;
 use react_store::StoreError;
@@ -85,6 +86,26 @@ pub enum DataError {
         /// What is wrong.
         why: String,
     },
+    /// A file of a clip cannot be used.
+    #[error("{why}")]
+    Bad {
+        /// What kind of fault it is.
+        kind: Kind,
+        /// What is wrong, with the file.
+        why: String,
+    },
+    /// More clips are bad than was allowed.
+    #[error("at least {bad} of {clips} clips cannot be packed, {allowed} may be bad (--max-bad); one of them: {first}")]
+    TooManyBad {
+        /// Clips that are bad, as far as they were looked at.
+        bad: usize,
+        /// Clips in all.
+        clips: usize,
+        /// What was allowed.
+        allowed: usize,
+        /// What is wrong with one.
+        first: String,
+    },
     /// A recipe cannot be understood.
     #[error("recipe {name}: {why}")]
     Recipe {
@@ -100,6 +121,16 @@ pub enum DataError {
         dir: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// The file system has not the room that packing needs.
+    #[error("{}: packing needs {} and the file system has {} free", dir.display(), megabytes(*needed), megabytes(*free))]
+    Room {
+        /// The packed folder.
+        dir: PathBuf,
+        /// Bytes that will be written.
+        needed: u64,
+        /// Bytes that there are.
+        free: u64,
     },
     /// Sound that no features can be computed of.
     #[error("audio features: {0}")]
@@ -147,4 +178,8 @@ impl DataError {
     pub(crate) fn cell(file: &Path, row: usize, column: usize, why: impl Into<String>) -> Self {
         Self::Cell { file: file.to_owned(), row: row + 1, column: column + 1, why: why.into() }
     }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -1,4 +1,4 @@
-use crate::packed::{Cut, PackedSplit};
+use crate::packed::{Cut, PackedSplit, Workshop};
 use crate::{DataError, HostBatch};
 use react_random::Draws;
 use std::sync::Arc;
@@ -80,8 +80,12 @@ impl Loader {
     /// # Errors
     /// As [`Self::cuts`], and where a packed file cannot be read.
     pub fn batch(&self, epoch: u32, step: usize) -> Result<HostBatch, DataError> {
+        self.batch_with(epoch, step, Workshop::default())
+    }
+
+    fn batch_with(&self, epoch: u32, step: usize, workshop: Workshop) -> Result<HostBatch, DataError> {
         let (cuts, frames) = self.cuts(epoch, step)?;
-        self.split.batch(&cuts, frames)
+        self.split.batch_with(&cuts, frames, workshop)
     }
 
     /// The batch of a step counted through all epochs.
@@ -89,9 +93,13 @@ impl Loader {
     /// # Errors
     /// As [`Self::batch`].
     pub fn at(&self, global_step: u64) -> Result<HostBatch, DataError> {
+        self.at_with(global_step, Workshop::default())
+    }
+
+    pub(crate) fn at_with(&self, global_step: u64, workshop: Workshop) -> Result<HostBatch, DataError> {
         let steps = self.steps_per_epoch().max(1) as u64;
         let epoch =
             u32::try_from(global_step / steps).map_err(|_| DataError::Loader(format!("step {global_step} is beyond 2³² epochs")))?;
-        self.batch(epoch, (global_step % steps) as usize)
+        self.batch_with(epoch, (global_step % steps) as usize, workshop)
     }
 }

@@ -10,6 +10,7 @@ use crate::arrays::missing_or;
 use crate::clip::Pair;
 use crate::table::Table;
 use ndarray::Array2;
+use react_random::Draws;
 use react_store::{NpyElement, NpyMap};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,13 +44,14 @@ impl AppropriateIndex {
     /// The row, from 0, of a pair's speaker.
     fn row(&self, pair: &Pair) -> Result<usize, DataError> {
         let speaker = &pair.speaker;
-        let key = (speaker.site().to_lowercase(), speaker.chat().to_owned(), speaker.number());
+        let number = speaker.number().unwrap_or_default();
+        let key = (speaker.site().to_lowercase(), speaker.chat().to_owned(), number);
         let why = match self.rows.get(&key).map(Vec::as_slice) {
             Some([row]) => return Ok(*row),
             Some(rows) => format!("lists it {} times, in rows {} and {}", rows.len(), rows[0] + 1, rows[1] + 1),
             None => "does not list it".to_owned(),
         };
-        let place = format!("site {}, chat {}, clip {}", speaker.site(), speaker.chat(), speaker.number());
+        let place = format!("site {}, chat {}, clip {}", speaker.site(), speaker.chat(), number);
         Err(DataError::csv(&self.file, format!("the pair {} → {} ({place}): the index {why}", speaker, pair.listener)))
     }
 }
@@ -82,6 +84,49 @@ pub fn split_neighbours(index: &AppropriateIndex, matrix: &Path, pairs: &[Pair])
         }
     }
     Ok(out)
+}
+
+/// MARS' neighbours of pairs in both roles: u8 `[2n, 2n]`, 1 where the listener of item j is of the same session as the speaker of
+/// item i, and in the same half (items n…2n are the pairs with roles swapped). With `most` > 0 only so many of a row are kept: the
+/// own reaction, and others drawn without repetition by (seed, item). The challenge's program draws 9 beside the own one, from its
+/// own state; a draw that is a function of the seed lets a score be computed again.
+///
+/// ```
+/// use react_data::{ClipId, Pair, session_neighbours};
+/// let pair = |name: &str| Pair {
+///     speaker: ClipId::parse(&format!("speaker/{name}")).unwrap(),
+///     listener: ClipId::parse(&format!("listener/{name}")).unwrap(),
+/// };
+/// let pairs = [pair("session0/a"), pair("session0/b"), pair("session1/c")];
+/// let all = session_neighbours(&pairs, 0, 0);
+/// assert_eq!(all.row(0).to_vec(), [1, 1, 0, 0, 0, 0]);
+/// assert_eq!(all.row(5).to_vec(), [0, 0, 0, 0, 0, 1]);
+/// assert_eq!(session_neighbours(&pairs, 1, 0), ndarray::Array2::<u8>::eye(6));
+/// ```
+#[must_use]
+pub fn session_neighbours(pairs: &[Pair], most: usize, seed: u64) -> Array2<u8> {
+    let n = pairs.len();
+    let mut out = own_neighbours(n);
+    let mut sessions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        sessions.entry(pair.speaker.chat()).or_default().push(index);
+    }
+    for (row, mut cells) in out.outer_iter_mut().enumerate() {
+        let (own, half) = (row % n, row / n * n);
+        let mut others: Vec<usize> = sessions[pairs[own].speaker.chat()].iter().copied().filter(|other| *other != own).collect();
+        if most > 0 && others.len() >= most {
+            Draws::new(seed, "same session", row as u32, 0).shuffle(&mut others);
+            others.truncate(most - 1);
+        }
+        others.into_iter().for_each(|other| cells[half + other] = 1);
+    }
+    out
+}
+
+/// The neighbours of n pairs in both roles where nothing is known: u8 `[2n, 2n]`, each clip's own reaction.
+#[must_use]
+pub fn own_neighbours(pairs: usize) -> Array2<u8> {
+    Array2::from_diag_elem(2 * pairs, 1)
 }
 
 /// Element `at` of a mapped array of any type.

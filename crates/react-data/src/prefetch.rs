@@ -1,3 +1,4 @@
+use crate::packed::{Workshop, cores};
 use crate::{DataError, HostBatch, Loader};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,6 +19,8 @@ pub struct Prefetch {
 struct Shared {
     loader: Loader,
     depth: u64,
+    /// Threads of each worker.
+    threads: usize,
     state: Mutex<State>,
     /// A batch became ready, or a worker ended.
     ready: Condvar,
@@ -33,6 +36,8 @@ struct State {
     next: u64,
     end: u64,
     batches: BTreeMap<u64, Result<HostBatch, DataError>>,
+    /// Pictures' buffers of batches that were given back.
+    spare: Vec<Vec<u8>>,
     stop: bool,
     /// A worker ended in a panic, and its batch will never come.
     broken: bool,
@@ -45,9 +50,11 @@ impl Prefetch {
     /// # Errors
     /// [`DataError::Loader`] where the system gives no threads.
     pub fn new(loader: Loader, steps: Range<u64>, workers: usize, depth: usize) -> Result<Self, DataError> {
-        let state = State { claim: steps.start, next: steps.start, end: steps.end, batches: BTreeMap::new(), stop: false, broken: false };
-        let shared =
-            Arc::new(Shared { loader, depth: depth.max(1) as u64, state: Mutex::new(state), ready: Condvar::new(), taken: Condvar::new() });
+        let (claim, next, end) = (steps.start, steps.start, steps.end);
+        let state = State { claim, next, end, batches: BTreeMap::new(), spare: Vec::new(), stop: false, broken: false };
+        let (depth, threads) = (depth.max(1) as u64, (cores() / workers.max(1)).max(1));
+        let (ready, taken) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { loader, depth, threads, state: Mutex::new(state), ready, taken });
         let mut this = Self { shared, workers: Vec::new() };
         for worker in 0..workers.max(1) {
             let shared = Arc::clone(&this.shared);
@@ -56,6 +63,16 @@ impl Prefetch {
             this.workers.push(thread.map_err(|error| DataError::Loader(format!("no thread: {error}")))?);
         }
         Ok(this)
+    }
+
+    /// Gives a batch back when it is done with: a later one is made in its memory, which spares the system handing out new
+    /// pages (that takes longer than the copying). Batches that are not given back are only slower.
+    pub fn recycle(&self, batch: HostBatch) {
+        let (frames, ..) = batch.into_parts();
+        let mut state = self.shared.lock();
+        if (state.spare.len() as u64) <= self.shared.depth {
+            state.spare.push(frames.into_inner().into_raw_vec_and_offset().0);
+        }
     }
 }
 
@@ -102,7 +119,8 @@ impl Shared {
     fn work(&self) {
         let _watch = Watch(self);
         while let Some(step) = self.claim() {
-            let batch = self.loader.at(step);
+            let buffer = self.lock().spare.pop().unwrap_or_default();
+            let batch = self.loader.at_with(step, Workshop { threads: self.threads, buffer });
             self.lock().batches.insert(step, batch);
             self.ready.notify_all();
         }

@@ -3,8 +3,9 @@ use react_media::FrameShape;
 use serde::Deserialize;
 
 /// The recipes that are part of the program, by name: `data-prep/NAME/recipe.toml`.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("react2024", include_str!("../../../data-prep/react2024/recipe.toml")),
+    ("react2025", include_str!("../../../data-prep/react2025/recipe.toml")),
     ("synthetic", include_str!("../../../data-prep/synthetic/recipe.toml")),
 ];
 
@@ -14,8 +15,12 @@ const BUILT_IN: [(&str, &str); 2] = [
 pub struct Recipe {
     /// The corpus's name.
     pub name: String,
-    /// Frames per second of every clip.
-    pub fps: f64,
+    /// How clips and pairs are found.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Frames per second of every clip; where it is not given, each video says its own.
+    #[serde(default)]
+    pub fps: Option<f64>,
     /// Splits that must be there.
     pub splits: Vec<String>,
     /// Splits that are prepared where their csv is there.
@@ -27,6 +32,37 @@ pub struct Recipe {
     pub folders: Folders,
     /// Files below the root.
     pub files: Files,
+    /// How many reactions of a session are appropriate ([`Layout::Roles`]).
+    #[serde(default)]
+    pub appropriate: SessionReactions,
+}
+
+/// How clips and pairs are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A csv for each split lists the pairs, as REACT 2023 and 2024 do.
+    #[default]
+    Pairs,
+    /// `SPLIT/MODALITY/{speaker,listener}/SESSION/RECORDING.EXT`, as MARS (REACT 2025 and 2026).
+    Roles,
+}
+
+/// Of the reactions of a session, which are appropriate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionReactions {
+    /// Reactions to a clip, its own among them; 0 for all of the session.
+    pub most: usize,
+    /// Seed of the draw of the others.
+    pub seed: u64,
+}
+
+impl Default for SessionReactions {
+    /// 10, as the challenge's program draws: the own one and 9 more.
+    fn default() -> Self {
+        Self { most: 10, seed: 0 }
+    }
 }
 
 /// Size of the packed frames, in pixels.
@@ -45,9 +81,15 @@ pub struct FramesRecipe {
 pub struct Folders {
     /// Videos: the first that a split has.
     pub video: Vec<String>,
+    /// Those of the video folders whose pictures are crops of faces.
+    #[serde(default)]
+    pub face_crops: Vec<String>,
     /// Sound, `.wav`.
     pub audio: String,
-    /// Attributes, `.csv`.
+    /// Given audio features, `.npy`: taken instead of the sound where a split has the folder.
+    #[serde(default)]
+    pub audio_features: Option<String>,
+    /// Attributes, `.csv` or `.npy`.
     pub emotion: String,
     /// 3DMM coefficients, `.npy`.
     pub coeffs: String,
@@ -57,11 +99,14 @@ pub struct Folders {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
-    /// A split's pairs; `{split}` stands for its name.
+    /// A split's pairs; `{split}` stands for its name. With [`Layout::Pairs`], as the two that follow.
+    #[serde(default)]
     pub pairs: String,
     /// Site, chat and clip of each row of the appropriateness matrix.
+    #[serde(default)]
     pub indices: String,
     /// The appropriateness matrix of the whole corpus.
+    #[serde(default)]
     pub appropriate: String,
     /// The mean face, 58 coefficients.
     pub mean_face: String,
@@ -72,9 +117,9 @@ impl Recipe {
     ///
     /// ```
     /// let recipe = react_data::Recipe::named("react2024")?;
-    /// assert_eq!((recipe.fps, recipe.frames.crop), (25.0, 224));
+    /// assert_eq!((recipe.fps, recipe.frames.crop), (Some(25.0), 224));
     /// let error = react_data::Recipe::named("react2042").unwrap_err();
-    /// assert_eq!(error.to_string(), "recipe react2042: there is none of this name; there are react2024, synthetic");
+    /// assert_eq!(error.to_string(), "recipe react2042: there is none of this name; there are react2024, react2025, synthetic");
     /// # Ok::<(), react_data::DataError>(())
     /// ```
     ///
@@ -98,8 +143,12 @@ impl Recipe {
     pub fn parse(name: &str, text: &str) -> Result<Self, DataError> {
         let error = |why: String| DataError::Recipe { name: name.to_owned(), why };
         let recipe: Self = toml::from_str(text).map_err(|source| error(source.to_string().trim_end().replace('\n', " ")))?;
-        if !(recipe.fps > 0.0 && recipe.fps <= 1000.0) {
-            return Err(error(format!("fps must be above 0 and at most 1000, is {}", recipe.fps)));
+        if let Some(fps) = recipe.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
+            return Err(error(format!("fps must be above 0 and at most 1000, is {fps}")));
+        }
+        let Files { pairs, indices, appropriate, .. } = &recipe.files;
+        if recipe.layout == Layout::Pairs && [pairs, indices, appropriate].iter().any(|name| name.is_empty()) {
+            return Err(error("files.pairs, files.indices and files.appropriate are needed".to_owned()));
         }
         if recipe.folders.video.is_empty() {
             return Err(error("folders.video names no folder".to_owned()));

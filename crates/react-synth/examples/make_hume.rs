@@ -2,7 +2,8 @@
 //! `cargo run --release -p react-synth --example make_hume -- DIR OUT [train] [val] [test] [seed] [crop]`.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
-use react_data::hume::{Faces, HumeConfig, prepare_hume};
+use react_data::Faces;
+use react_data::hume::{HumeConfig, prepare_hume};
 use react_synth::hume::{HumeSynthConfig, HumeTruth, generate_hume};
 use std::{env, error::Error, path::Path, time::Instant};
 

@@ -1,7 +1,8 @@
 //! A small corpus like Hume-Reaction on disk: as published, the same on any number of threads, and readable.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use react_data::hume::{EriPacked, Faces, HumeConfig, HumeCorpus, HumeRecipe, prepare_hume};
+use react_data::Faces;
+use react_data::hume::{EriPacked, HumeConfig, HumeCorpus, HumeRecipe, prepare_hume};
 use react_media::{VideoReader, read_audio};
 use react_synth::SynthError;
 use react_synth::hume::{EMOTIONS, Face, HUME_FPS, HumeSynthConfig, HumeTruth, generate_hume};

@@ -2,8 +2,9 @@
 
 use super::sampling::Sampling;
 use super::sound::{CEPSTRA, Sound, read_sound};
-use super::video::{Pictures, Place, VideoBuffers, read_pictures};
+use super::video::{Pictures, VideoBuffers, read_pictures};
 use crate::DataError;
+use crate::faces::Place;
 use ndarray::{Array2, Array4};
 use std::path::Path;
 

@@ -40,6 +40,17 @@ pub struct HumeClip {
     pub sampling: Sampling,
 }
 
+/// A clip that the table names and that cannot be found.
+#[derive(Debug)]
+pub struct LostClip {
+    /// Its split.
+    pub split: String,
+    /// Its id.
+    pub id: String,
+    /// What is missing.
+    pub error: DataError,
+}
+
 impl HumeCorpus {
     /// Reads the tables and finds the files; decodes nothing.
     ///
@@ -49,6 +60,15 @@ impl HumeCorpus {
     /// [`DataError`] naming file, row and column of what is wrong in a table, or the clip that has neither video nor sound, or
     /// that the list of frames leaves out.
     pub fn open(root: &Path, recipe: &HumeRecipe) -> Result<Self, DataError> {
+        let (corpus, lost) = Self::survey(root, recipe)?;
+        lost.into_iter().next().map_or(Ok(corpus), |clip| Err(clip.error))
+    }
+
+    /// As [`HumeCorpus::open`], with the clips that can be found, and those that cannot.
+    ///
+    /// # Errors
+    /// [`DataError`] where a table or a list of frames cannot be used.
+    pub fn survey(root: &Path, recipe: &HumeRecipe) -> Result<(Self, Vec<LostClip>), DataError> {
         recipe.check().map_err(|why| DataError::Recipe { name: recipe.name.clone(), why })?;
         if !root.is_dir() {
             return Err(DataError::missing(format!("folder of the corpus {}", recipe.name), root));
@@ -58,7 +78,7 @@ impl HumeCorpus {
         for row in read_labels(&table, recipe)? {
             rows.entry(row.split.clone()).or_default().push(row);
         }
-        let mut splits = Vec::new();
+        let (mut splits, mut lost) = (Vec::new(), Vec::new());
         for name in recipe.splits.iter().chain(&recipe.optional_splits) {
             let optional = recipe.optional_splits.contains(name);
             let mut rows = rows.remove(name).unwrap_or_default();
@@ -68,10 +88,10 @@ impl HumeCorpus {
             match (rows.is_empty(), optional) {
                 (true, true) => {}
                 (true, false) => return Err(DataError::csv(&table, format!("it lists no clip of the split {name}"))),
-                (false, _) => splits.push(HumeSplit::open(root, name, rows, recipe)?),
+                (false, _) => splits.push(HumeSplit::open(root, name, rows, recipe, &mut lost)?),
             }
         }
-        Ok(Self { root: root.to_owned(), recipe: recipe.clone(), splits })
+        Ok((Self { root: root.to_owned(), recipe: recipe.clone(), splits }, lost))
     }
 
     /// The corpus's folder.
@@ -100,12 +120,12 @@ impl HumeCorpus {
 }
 
 impl HumeSplit {
-    fn open(root: &Path, name: &str, mut rows: Vec<Row>, recipe: &HumeRecipe) -> Result<Self, DataError> {
+    fn open(root: &Path, name: &str, mut rows: Vec<Row>, recipe: &HumeRecipe, lost: &mut Vec<LostClip>) -> Result<Self, DataError> {
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         let list = root.join(recipe.samples(name));
         let samples = if list.is_file() { Some(read_samples(&list, recipe.frames.count)?) } else { None };
         let folder = root.join(name);
-        let clip = |row: Row| {
+        let clip = |row: &Row| {
             let (video, sound) = (find_video(&folder, &row.id, recipe), find_sound(&folder, &row.id, recipe));
             let sampling = match &samples {
                 None => Sampling::Uniform,
@@ -114,7 +134,7 @@ impl HumeSplit {
                     None if video.is_none() => Sampling::NoFace,
                     None => {
                         let why = format!("{} has no line for it (an id alone says that a clip has no face)", list.display());
-                        return Err(DataError::Clip { split: name.to_owned(), clip: row.id, why });
+                        return Err(DataError::Clip { split: name.to_owned(), clip: row.id.clone(), why });
                     }
                 },
             };
@@ -122,11 +142,18 @@ impl HumeSplit {
                 let [mp4, wav] = [(&recipe.folders.video, "mp4"), (&recipe.folders.audio, "wav")]
                     .map(|(modality, extension)| folder.join(modality).join(format!("{}.{extension}", row.id)));
                 let why = format!("neither its video {} nor its sound {} is there", mp4.display(), wav.display());
-                return Err(DataError::Clip { split: name.to_owned(), clip: row.id, why });
+                return Err(DataError::Clip { split: name.to_owned(), clip: row.id.clone(), why });
             }
-            Ok(HumeClip { id: row.id, labels: row.labels, video, sound, sampling })
+            Ok(HumeClip { id: row.id.clone(), labels: row.labels.clone(), video, sound, sampling })
         };
-        Ok(Self { name: name.to_owned(), clips: rows.into_iter().map(clip).collect::<Result<_, _>>()? })
+        let mut clips = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match clip(row) {
+                Ok(clip) => clips.push(clip),
+                Err(error) => lost.push(LostClip { split: name.to_owned(), id: row.id.clone(), error }),
+            }
+        }
+        Ok(Self { name: name.to_owned(), clips })
     }
 
     /// `train`, `val` or `test`.

@@ -2,7 +2,7 @@
 //!
 //! - [`HumeCorpus`], [`HumeRecipe`]: which clips there are, their labels, where their video and sound are.
 //! - [`prepare_hume`]: 32 frames of each clip at 112², 40 cepstra in 128 steps, labels; resumable, the same bytes at any thread
-//!   count. [`Faces`] says where the faces are; clips without one, and without sound, are kept and marked.
+//!   count. [`crate::Faces`] says where the faces are; clips without one, and without sound, are kept and marked.
 //! - [`prepare_one`]: the same of a single mp4 and wav, in memory, for prediction.
 //! - [`EriPacked`], [`EriSplit`], [`EriBatch`]: a packed corpus as batches; [`order`]: the order of an epoch.
 //!
@@ -20,7 +20,6 @@
 //! # Ok::<(), react_data::DataError>(())
 //! ```
 
-mod boxes;
 mod clip;
 mod corpus;
 mod labels;
@@ -31,11 +30,12 @@ mod sampling;
 mod sound;
 mod video;
 
-pub use boxes::{FaceBoxes, FaceTrack};
 pub use clip::{ClipShape, EriClip, prepare_one};
-pub use corpus::{HumeClip, HumeCorpus, HumeSplit};
+pub use corpus::{HumeClip, HumeCorpus, HumeSplit, LostClip};
 pub use packed::{EriBatch, EriInfo, EriPacked, EriSplit, order};
-pub use prepare::{Faces, HumeConfig, HumeReport, Undecodable, prepare_hume};
+pub use prepare::{HumeConfig, HumeReport, Undecodable, prepare_hume};
 pub use recipe::{HumeFiles, HumeFolders, HumeFrames, HumeRecipe, HumeSound};
+pub(crate) use sampling::unbracketed;
 pub use sampling::{Sampling, uniform_frames};
 pub use sound::{CEPSTRA, SOUND_RATE, pool_steps};
+pub(crate) use sound::{Sound, read_sound};

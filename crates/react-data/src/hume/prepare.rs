@@ -4,21 +4,23 @@
 //! `SPLIT/labels.csv` (id and emotions, empty where there are no labels); `packed.json`, `manifest.jsonl`, `journal.jsonl` as every
 //! packed corpus. What is missing is zeros, and the manifest's status says why.
 
-use super::boxes::FaceBoxes;
 use super::clip::ClipShape;
 use super::corpus::{HumeClip, HumeCorpus, HumeSplit};
 use super::packed::EriInfo;
 use super::recipe::HumeRecipe;
 use super::sampling::Sampling;
 use super::sound::{CEPSTRA, Sound, read_sound};
-use super::video::{Place, VideoBuffers, read_pictures};
+use super::video::{VideoBuffers, read_pictures};
 use crate::DataError;
-use crate::prepare::{Done, Job, NpyOut, PrepareReport, Progress, Written, lock_out, pack_all, relative, write_rows, write_text};
+use crate::faces::{Faces, Finder, Place, ranges};
+use crate::prepare::{BAD_LIST, Done, Ending, Job, NpyOut, PrepareReport, Progress, Written, bad_list, check_bad, excuse};
+use crate::prepare::{lock_out, pack_all, relative, remove_list, too_many, write_rows, write_text};
 use ndarray::Array2;
-use react_media::MediaError;
+use react_media::{MediaError, VideoReader};
 use react_store::NpyElement;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 
 /// Changes whenever the same sources would be packed to other bytes.
 const FORMAT: u32 = 1;
@@ -31,15 +33,6 @@ const NO_SOUND: &str = "no sound";
 const SILENT: &str = "silent";
 const TOO_SHORT: &str = "too short";
 const UNDECODABLE: &str = "undecodable";
-/// Where the faces are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Faces {
-    /// Each frame's largest centred square is the face; a warning says so.
-    #[default]
-    Centre,
-    /// In a csv of boxes ([`FaceBoxes`]); a clip without any box has no face.
-    Boxes(PathBuf),
-}
 
 /// What becomes of a video or sound that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +63,8 @@ pub struct HumeConfig {
     pub faces: Faces,
     /// What becomes of files that cannot be decoded.
     pub undecodable: Undecodable,
+    /// Clips that may be bad: the work goes on without them, and `bad.csv` lists them.
+    pub max_bad: usize,
     /// The labels' columns, in order.
     pub emotions: Vec<String>,
     /// Clips at once; 0 takes one per core. The result does not depend on it.
@@ -87,8 +82,9 @@ impl Default for HumeConfig {
             crop: recipe.frames.crop,
             frames: recipe.frames.count,
             steps: recipe.sound.steps,
-            faces: Faces::Centre,
+            faces: Faces::Corpus,
             undecodable: Undecodable::Fail,
+            max_bad: 0,
             emotions: recipe.emotions.clone(),
             threads: 0,
             recipe,
@@ -140,17 +136,23 @@ impl std::fmt::Display for HumeReport {
 /// [`DataError`] naming the first file, row, line or clip that is wrong. What was finished before stays and counts.
 pub fn prepare_hume(config: &HumeConfig, progress: &dyn Progress) -> Result<HumeReport, DataError> {
     progress.message("looking for files");
-    let corpus = HumeCorpus::open(&config.root, &config.effective())?;
-    let boxes = match &config.faces {
-        Faces::Boxes(file) => Some(FaceBoxes::read(file)?),
-        Faces::Centre => {
-            tracing::warn!("no boxes of faces are given: each frame's centre counts as the face");
-            None
-        }
-    };
+    let (corpus, lost) = HumeCorpus::survey(&config.root, &config.effective())?;
+    let lost: BTreeMap<String, String> =
+        lost.into_iter().map(|clip| (format!("{}/{}", clip.split, clip.id), clip.error.to_string())).collect();
+    let all = lost.len() + corpus.splits().iter().map(|split| split.clips().len()).sum::<usize>();
+    check_bad(lost.values().map(String::as_str), all, config.max_bad)?;
+    // The published videos show persons, not crops of faces.
+    let faces = Finder::open(&config.faces, false)?;
     let _lock = lock_out(&config.root, &config.out)?;
     let shape = ClipShape { crop: config.crop, frames: config.frames, steps: config.steps };
-    let job = HumeJob { corpus: &corpus, boxes: boxes.as_ref(), out: &config.out, shape, undecodable: config.undecodable };
+    let job = HumeJob {
+        corpus: &corpus,
+        faces: &faces,
+        out: &config.out,
+        shape,
+        undecodable: config.undecodable,
+        left: AtomicUsize::new(config.max_bad - lost.len()),
+    };
     let splits: Vec<String> = corpus.splits().iter().map(|split| split.name().to_owned()).collect();
     let info = EriInfo {
         corpus: corpus.recipe().name.clone(),
@@ -159,11 +161,27 @@ pub fn prepare_hume(config: &HumeConfig, progress: &dyn Progress) -> Result<Hume
         steps: shape.steps,
         cepstra: CEPSTRA,
         emotions: corpus.recipe().emotions.clone(),
-        faces: if boxes.is_some() { "boxes" } else { "centre" }.to_owned(),
+        faces: faces.name().to_owned(),
         splits: splits.clone(),
     };
-    let (packing, done) = pack_all(&job, &job.units(), &splits, &info.to_json(), config.threads, progress)?;
-    let clips = || corpus.splits().iter().flat_map(HumeSplit::clips);
+    let ending = |done: &BTreeMap<String, Done>| {
+        let mut bad = lost.clone();
+        bad.extend(done.values().filter_map(|unit| Some((unit.unit.clone(), unit.bad.clone()?))));
+        check_bad(bad.values().map(String::as_str), all, config.max_bad)?;
+        let mut units: Vec<_> = corpus.splits().iter().map(|split| HumeUnit::labels(split, &corpus, &bad)).collect();
+        if bad.is_empty() {
+            remove_list(&config.out)?;
+        } else {
+            units.push(HumeUnit::BadList(bad_list(&bad)));
+        }
+        Ok(Ending { units, info: info.to_json() })
+    };
+    let packed = pack_all(&job, &job.units(), splits.len(), &ending, &splits, config.threads, progress);
+    let (mut packing, done) = packed.map_err(|error| too_many(error, all, config.max_bad))?;
+    packing.bad += lost.len();
+    let is_packed =
+        |split: &HumeSplit, clip: &HumeClip| done.get(&format!("{}/{}", split.name(), clip.id)).is_some_and(|unit| unit.bad.is_none());
+    let clips = || corpus.splits().iter().flat_map(|split| split.clips().iter().filter(move |clip| is_packed(split, clip)));
     let without = |folder: &str| missing(&done, folder);
     Ok(HumeReport {
         packing,
@@ -182,45 +200,56 @@ fn missing(done: &BTreeMap<String, Done>, folder: &str) -> usize {
 
 /// What a file holds, or the status that says why it holds zeros.
 type Made<T> = Result<T, &'static str>;
-/// Frames, with what else is to be known of them.
-type Noted = (Vec<u8>, Option<String>);
+/// Frames, with what else is to be known of them, and who decoded them.
+type Noted = (Vec<u8>, Option<String>, String);
 
 /// What all units of a run have in common.
 struct HumeJob<'a> {
     corpus: &'a HumeCorpus,
-    boxes: Option<&'a FaceBoxes>,
+    faces: &'a Finder,
     out: &'a Path,
     shape: ClipShape,
     undecodable: Undecodable,
+    /// Bad clips that may still be left out.
+    left: AtomicUsize,
 }
 
 enum HumeUnit<'a> {
-    /// A split's labels, as text.
-    Labels(&'a HumeSplit, String),
     Clip(&'a HumeSplit, &'a HumeClip),
+    /// A split's labels, as text, and its rows.
+    Labels(&'a HumeSplit, String, usize),
+    /// The list of bad clips, as text.
+    BadList(String),
+}
+
+impl<'a> HumeUnit<'a> {
+    fn labels(split: &'a HumeSplit, corpus: &HumeCorpus, bad: &BTreeMap<String, String>) -> Self {
+        let clips: Vec<_> = split.clips().iter().filter(|clip| !bad.contains_key(&format!("{}/{}", split.name(), clip.id))).collect();
+        Self::Labels(split, labels_csv(&clips, &corpus.recipe().emotions), clips.len())
+    }
 }
 
 impl<'a> HumeJob<'a> {
     fn units(&self) -> Vec<HumeUnit<'a>> {
-        let corpus = self.corpus;
-        let units = |split: &'a HumeSplit| {
-            let labels = HumeUnit::Labels(split, labels_csv(split, &corpus.recipe().emotions));
-            std::iter::once(labels).chain(split.clips().iter().map(move |clip| HumeUnit::Clip(split, clip)))
-        };
-        corpus.splits().iter().flat_map(units).collect()
+        let units = |split: &'a HumeSplit| split.clips().iter().map(move |clip| HumeUnit::Clip(split, clip));
+        self.corpus.splits().iter().flat_map(units).collect()
     }
 
     /// Frames of a clip, or why there are none, with a note.
-    fn frames(&self, clip: &HumeClip, buffers: &mut VideoBuffers) -> Result<Made<Noted>, DataError> {
+    fn frames(&self, split: &str, clip: &HumeClip, buffers: &mut VideoBuffers) -> Result<Made<Noted>, DataError> {
         let Some(file) = &clip.video else { return Ok(Err(NO_VIDEO)) };
-        let place = match self.boxes.map(|boxes| boxes.track(&clip.id)) {
-            None => Place::Centre,
-            Some(Some(track)) => Place::Boxes(track),
-            Some(None) => return Ok(Err(NO_FACE)),
-        };
         if clip.sampling == Sampling::NoFace {
             return Ok(Err(NO_FACE));
         }
+        let track = match self.faces.track(split, &clip.id, &mut || Ok(VideoReader::open(file)?), usize::MAX) {
+            Err(error) => return self.undecodable(error).map(Err),
+            Ok(track) => track,
+        };
+        let place = match &track {
+            None => Place::Centre,
+            Some(track) if track.is_empty() => return Ok(Err(NO_FACE)),
+            Some(track) => Place::Boxes(track),
+        };
         let ClipShape { crop, frames: wanted, .. } = self.shape;
         let pictures = match read_pictures(file, wanted, crop, &clip.sampling, place, buffers) {
             Err(error) => return self.undecodable(error).map(Err),
@@ -233,9 +262,10 @@ impl<'a> HumeJob<'a> {
             tracing::warn!("{}: it has one frame only, which is repeated", file.display());
         }
         let short = (pictures.frames < wanted).then(|| format!("{} frames, repeated", pictures.frames));
-        let faceless = (pictures.faceless > 0).then(|| format!("{} of {wanted} frames without a box", pictures.faceless));
+        let faceless = (!pictures.faceless.is_empty())
+            .then(|| format!("{} of {wanted} frames without a face: {}", pictures.faceless.len(), ranges(&pictures.faceless)));
         let notes: Vec<String> = short.into_iter().chain(faceless).collect();
-        Ok(Ok((pictures.bytes, (!notes.is_empty()).then(|| notes.join("; ")))))
+        Ok(Ok((pictures.bytes, (!notes.is_empty()).then(|| notes.join("; ")), pictures.decoder)))
     }
 
     /// Cepstra of a clip, or why there are none.
@@ -269,10 +299,10 @@ impl<'a> HumeJob<'a> {
         let source = |file: &Option<PathBuf>| file.iter().map(|file| relative(self.corpus.root(), file)).collect::<Vec<_>>();
 
         let mut npy = NpyOut::create(self.out, &path("frames"), NpyElement::U8, &[frames, crop, crop, 3])?;
-        let pictures = match self.frames(clip, buffers)? {
-            Ok((bytes, note)) => {
+        let pictures = match self.frames(split.name(), clip, buffers)? {
+            Ok((bytes, note, decoder)) => {
                 npy.write(&bytes)?;
-                npy.finish(source(&clip.video))?.marked("packed", note)
+                npy.finish(source(&clip.video))?.marked("packed", note).decoded_by(&decoder)
             }
             Err(why) => {
                 npy.write(&vec![0; frames * crop * crop * 3])?;
@@ -289,9 +319,9 @@ impl<'a> HumeJob<'a> {
 }
 
 /// The labels as `SPLIT/labels.csv`: id and emotions, empty where there are none.
-fn labels_csv(split: &HumeSplit, emotions: &[String]) -> String {
+fn labels_csv(clips: &[&HumeClip], emotions: &[String]) -> String {
     let mut text = format!("id,{}\n", emotions.join(","));
-    for clip in split.clips() {
+    for clip in clips {
         let cells: Vec<String> = match &clip.labels {
             Some(labels) => labels.iter().map(f32::to_string).collect(),
             None => vec![String::new(); emotions.len()],
@@ -315,7 +345,8 @@ impl<'a> Job for HumeJob<'a> {
 
     fn name(&self, unit: &HumeUnit<'a>) -> String {
         match unit {
-            HumeUnit::Labels(split, _) => split.name().to_owned(),
+            HumeUnit::Labels(split, ..) => split.name().to_owned(),
+            HumeUnit::BadList(_) => "bad".to_owned(),
             HumeUnit::Clip(split, clip) => format!("{}/{}", split.name(), clip.id),
         }
     }
@@ -323,14 +354,10 @@ impl<'a> Job for HumeJob<'a> {
     fn key(&self, unit: &HumeUnit<'a>) -> String {
         let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..16].to_owned();
         match unit {
-            HumeUnit::Labels(_, text) => format!("hume {FORMAT}, {}", hash(text.as_bytes())),
-            HumeUnit::Clip(_, clip) => {
+            HumeUnit::Labels(_, text, _) | HumeUnit::BadList(text) => format!("hume {FORMAT}, {}", hash(text.as_bytes())),
+            HumeUnit::Clip(split, clip) => {
                 let ClipShape { crop, frames, steps } = self.shape;
-                let faces = match self.boxes.map(|boxes| boxes.track(&clip.id)) {
-                    None => "centre".to_owned(),
-                    Some(None) => "none".to_owned(),
-                    Some(Some(track)) => hash(&track.bytes()),
-                };
+                let faces = self.faces.key(split.name(), &clip.id);
                 let sampling = match &clip.sampling {
                     Sampling::Uniform => "uniform".to_owned(),
                     Sampling::NoFace => "none".to_owned(),
@@ -348,18 +375,24 @@ impl<'a> Job for HumeJob<'a> {
     fn sources(&self, unit: &HumeUnit<'a>) -> Vec<PathBuf> {
         match unit {
             HumeUnit::Labels(..) => vec![self.corpus.labels_csv()],
+            HumeUnit::BadList(_) => vec![],
             HumeUnit::Clip(_, clip) => clip.video.iter().chain(&clip.sound).cloned().collect(),
         }
     }
 
+    fn excuse(&self, unit: &HumeUnit<'a>, error: &DataError) -> Option<String> {
+        matches!(unit, HumeUnit::Clip(..)).then(|| excuse(&self.left, error)).flatten()
+    }
+
     fn pack(&self, unit: &HumeUnit<'a>, buffers: &mut VideoBuffers) -> Result<Vec<Written>, DataError> {
         match unit {
-            HumeUnit::Labels(split, text) => {
+            HumeUnit::Labels(split, text, rows) => {
                 let source = relative(self.corpus.root(), &self.corpus.labels_csv());
-                let (rows, columns) = (split.clips().len(), self.corpus.recipe().emotions.len() + 1);
+                let columns = self.corpus.recipe().emotions.len() + 1;
                 let path = format!("{}/labels.csv", split.name());
-                Ok(vec![write_text(self.out, &path, text, [rows, columns], vec![source])?])
+                Ok(vec![write_text(self.out, &path, text, [*rows, columns], vec![source])?])
             }
+            HumeUnit::BadList(text) => Ok(vec![write_text(self.out, BAD_LIST, text, [text.lines().count() - 1, 3], vec![])?]),
             HumeUnit::Clip(split, clip) => self.pack_clip(split, clip, buffers),
         }
     }

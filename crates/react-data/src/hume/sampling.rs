@@ -64,7 +64,7 @@ pub(super) fn read_samples(file: &Path, count: usize) -> Result<BTreeMap<String,
 }
 
 /// What is inside the brackets of a published id.
-pub(super) fn unbracketed(id: &str) -> Option<&str> {
+pub(crate) fn unbracketed(id: &str) -> Option<&str> {
     id.strip_prefix('[').and_then(|id| id.strip_suffix(']'))
 }
 

@@ -13,7 +13,7 @@ pub const CEPSTRA: usize = 40;
 const SILENCE: f64 = 1e-4;
 
 /// What a sound file holds.
-pub(super) enum Sound {
+pub(crate) enum Sound {
     /// Cepstra f32 `[steps, 40]`.
     Heard(Array2<f32>),
     /// Nothing above −80 dB.
@@ -23,7 +23,7 @@ pub(super) enum Sound {
 }
 
 /// Reads a sound and brings it to cepstra in `steps` steps.
-pub(super) fn read_sound(file: &Path, steps: usize) -> Result<Sound, DataError> {
+pub(crate) fn read_sound(file: &Path, steps: usize) -> Result<Sound, DataError> {
     let error = |why: String| DataError::Sound { file: file.to_owned(), why };
     let audio = read_audio(file)?;
     let samples = audio.mono();

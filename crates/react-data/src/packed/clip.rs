@@ -1,22 +1,33 @@
+use super::source::{SourceFrames, Sources};
 use crate::arrays::missing_or;
 use crate::{ClipId, DataError};
-use ndarray::{ArrayView2, ArrayView4, Ix2, Ix4};
+use ndarray::{Array4, ArrayView2, CowArray, Ix2, Ix4};
 use react_contracts::{ATTRIBUTES, COEFFS};
 use react_store::{NpyElement, NpyMap};
 use std::path::Path;
 
-/// One packed clip, memory-mapped.
+/// A clip's pictures.
+#[derive(Debug)]
+enum Pictures {
+    /// Stored, u8 `[t, h, w, 3]`.
+    Stored(NpyMap),
+    /// In the corpus's video.
+    Source(SourceFrames),
+}
+
+/// One packed clip: its arrays memory-mapped, its pictures too where they are stored.
 #[derive(Debug)]
 pub struct Clip {
     id: ClipId,
-    pub(super) frames: NpyMap,
+    pictures: Pictures,
     pub(super) audio: NpyMap,
     pub(super) emotion: NpyMap,
     pub(super) coeffs: NpyMap,
 }
 
 impl Clip {
-    pub(super) fn open(dir: &Path, id: &ClipId) -> Result<Self, DataError> {
+    /// With `sources` the pictures are in the corpus's videos.
+    pub(super) fn open(dir: &Path, id: &ClipId, audio_features: usize, sources: Option<&Sources>) -> Result<Self, DataError> {
         let open = |modality: &str, element: NpyElement, want: &str, fits: &dyn Fn(&[usize]) -> bool| {
             let path = dir.join(modality).join(format!("{id}.npy"));
             let map = NpyMap::open(&path).map_err(|error| missing_or(error, &path))?;
@@ -25,15 +36,19 @@ impl Clip {
             }
             Err(DataError::Shape { file: path, want: format!("{element} {want}"), found: map.shape().to_vec() })
         };
-        let frames = open("frames", NpyElement::U8, "[t, h, w, 3] with t > 0", &|shape| matches!(shape, [t, _, _, 3] if *t > 0))?;
-        let t = frames.shape()[0];
+        let stored = |shape: &[usize]| matches!(shape, [t, h, w, 3] if *t > 0 && *h > 0 && *w > 0);
+        let pictures = match sources {
+            None => Pictures::Stored(open("frames", NpyElement::U8, "[t, h, w, 3] with t > 0", &stored)?),
+            Some(sources) => Pictures::Source(SourceFrames::open(&dir.join("frames").join(format!("{id}.json")), sources, id)?),
+        };
+        let t = pictures.shape()[0];
         let rows = |columns: usize| move |shape: &[usize]| shape == [t, columns];
         Ok(Self {
-            audio: open("audio", NpyElement::F32, &format!("[{t}, features]"), &|shape| matches!(shape, [rows, _] if *rows == t))?,
+            audio: open("audio", NpyElement::F32, &format!("[{t}, {audio_features}]"), &rows(audio_features))?,
             emotion: open("emotion", NpyElement::F32, &format!("[{t}, 25]"), &rows(ATTRIBUTES))?,
             coeffs: open("coeffs", NpyElement::F32, &format!("[{t}, 58]"), &rows(COEFFS))?,
             id: id.clone(),
-            frames,
+            pictures,
         })
     }
 
@@ -46,7 +61,7 @@ impl Clip {
     /// Frames in the clip.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.frames.shape()[0]
+        self.pictures.shape()[0]
     }
 
     /// Never: a clip without frames is not packed.
@@ -55,16 +70,71 @@ impl Clip {
         self.len() == 0
     }
 
-    /// Pictures, u8 `[t, h, w, 3]`, RGB.
-    ///
-    /// # Errors
-    /// None after opening; the type is the store's.
-    pub fn frames(&self) -> Result<ArrayView4<'_, u8>, DataError> {
-        let view = self.frames.view_u8()?;
-        view.into_dimensionality::<Ix4>().map_err(|_| shape_error(&self.frames, "[t, h, w, 3]"))
+    /// Shape of [`Self::frames`]: `[t, h, w, 3]`.
+    #[must_use]
+    pub fn frames_shape(&self) -> [usize; 4] {
+        self.pictures.shape()
     }
 
-    /// Audio features, f32 `[t, 39·windows]`.
+    /// Pictures, u8 `[t, h, w, 3]`, RGB: a view of the file where they are stored, or else decoded, all of them.
+    ///
+    /// # Errors
+    /// Where a source cannot be decoded any more.
+    pub fn frames(&self) -> Result<CowArray<'_, u8, Ix4>, DataError> {
+        let [t, h, w, c] = self.frames_shape();
+        match &self.pictures {
+            Pictures::Stored(map) => {
+                let view = map.view_u8()?.into_dimensionality::<Ix4>();
+                Ok(view.map_err(|_| shape_error(map, "[t, h, w, 3]"))?.into())
+            }
+            Pictures::Source(_) => {
+                let mut bytes = vec![0; t * h * w * c];
+                self.copy_frames(0, &mut bytes)?;
+                let array = Array4::from_shape_vec((t, h, w, c), bytes).map_err(|error| DataError::Loader(error.to_string()))?;
+                Ok(array.into())
+            }
+        }
+    }
+
+    /// Copies or decodes pictures from `start` on into `out`, as many as it holds.
+    ///
+    /// # Errors
+    /// [`DataError::Loader`] where the clip ends before, and where a source cannot be decoded any more.
+    pub fn copy_frames(&self, start: usize, out: &mut [u8]) -> Result<(), DataError> {
+        let [t, h, w, c] = self.frames_shape();
+        let picture = h * w * c;
+        let range = start.checked_mul(picture).and_then(|from| Some(from..from.checked_add(out.len())?));
+        let range = range.filter(|range| range.end <= t * picture && out.len().is_multiple_of(picture)).ok_or_else(|| {
+            DataError::Loader(format!(
+                "{} bytes of pictures from frame {start} on wanted of {}, which has {t} of {picture}",
+                out.len(),
+                self.id
+            ))
+        })?;
+        match &self.pictures {
+            Pictures::Stored(map) => out.copy_from_slice(&map.bytes()[range]),
+            Pictures::Source(source) => source.decode(start, out)?,
+        }
+        Ok(())
+    }
+
+    /// The bytes of the pictures, where they are stored.
+    pub(super) fn stored(&self) -> Option<&[u8]> {
+        match &self.pictures {
+            Pictures::Stored(map) => Some(map.bytes()),
+            Pictures::Source(_) => None,
+        }
+    }
+
+    /// The file that the pictures come from.
+    pub(super) fn frames_file(&self) -> &Path {
+        match &self.pictures {
+            Pictures::Stored(map) => map.path(),
+            Pictures::Source(source) => source.path(),
+        }
+    }
+
+    /// Audio features, f32 `[t, a]`.
     ///
     /// # Errors
     /// None after opening; the type is the store's.
@@ -86,6 +156,16 @@ impl Clip {
     /// None after opening; the type is the store's.
     pub fn coeffs(&self) -> Result<ArrayView2<'_, f32>, DataError> {
         table(&self.coeffs)
+    }
+}
+
+impl Pictures {
+    fn shape(&self) -> [usize; 4] {
+        match self {
+            // Checked when it was opened: four axes.
+            Self::Stored(map) => map.shape().try_into().unwrap_or_default(),
+            Self::Source(source) => [source.len(), source.side(), source.side(), 3],
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-use super::clip::{Clip, shape_error, table};
+use super::clip::{Clip, table};
+use super::pictures::{Workshop, pictures};
+use super::source::Sources;
 use crate::arrays::missing_or;
 use crate::clip::{ClipId, Pair};
 use crate::corpus::read_pairs;
 use crate::{DataError, HostBatch};
-use ndarray::{Array1, Array2, Array3, Array5, Ix2, s};
+use ndarray::{Array1, Array2, Array3, Ix2, s};
 use react_contracts::{ATTRIBUTES, AudioFeatures, Batch, COEFFS, Coeffs3dmm, Emotion, Frames};
 use react_store::{NpyMap, read_npy_u8};
 use std::path::Path;
@@ -37,15 +39,22 @@ pub struct PackedSplit {
     items: Vec<(usize, usize)>,
     neighbours: Array2<u8>,
     mean_face: Array1<f32>,
+    audio_features: usize,
 }
 
 impl PackedSplit {
-    pub(super) fn open(dir: &Path, name: &str, mean_face: Array1<f32>) -> Result<Self, DataError> {
+    pub(super) fn open(
+        dir: &Path,
+        name: &str,
+        mean_face: Array1<f32>,
+        audio_features: usize,
+        sources: Option<&Sources>,
+    ) -> Result<Self, DataError> {
         let pairs = read_pairs(&dir.join("pairs.csv"))?;
         let mut ids: Vec<_> = pairs.iter().flat_map(|pair| [&pair.speaker, &pair.listener]).collect();
         ids.sort_unstable();
         ids.dedup();
-        let clips = ids.iter().map(|id| Clip::open(dir, id)).collect::<Result<Vec<_>, _>>()?;
+        let clips = ids.iter().map(|id| Clip::open(dir, id, audio_features, sources)).collect::<Result<Vec<_>, _>>()?;
         same_sizes(&clips)?;
         let place = |id: &ClipId| ids.partition_point(|known| *known < id);
         let given = || pairs.iter().map(|Pair { speaker, listener }| (place(speaker), place(listener)));
@@ -59,7 +68,7 @@ impl PackedSplit {
         }
         let neighbours =
             neighbours.into_dimensionality::<Ix2>().map_err(|_| DataError::Shape { file: path, want: "of 2 axes".to_owned(), found })?;
-        Ok(Self { name: name.to_owned(), clips, items, neighbours, mean_face })
+        Ok(Self { name: name.to_owned(), clips, items, neighbours, mean_face, audio_features })
     }
 
     /// `train`, `val` or `test`.
@@ -183,13 +192,17 @@ impl PackedSplit {
         self.batch(&cuts, shortest)
     }
 
-    /// `t` frames of each cut as one batch: each value is copied once, from the map into the batch.
+    /// `t` frames of each cut as one batch: each value is copied once, from the map into the batch, or decoded into it.
     ///
     /// The listener's coefficients have the mean face subtracted.
     ///
     /// # Errors
     /// [`DataError::Loader`] where there are no cuts, or one reaches beyond its item.
     pub fn batch(&self, cuts: &[Cut], t: usize) -> Result<HostBatch, DataError> {
+        self.batch_with(cuts, t, Workshop::default())
+    }
+
+    pub(crate) fn batch_with(&self, cuts: &[Cut], t: usize, workshop: Workshop) -> Result<HostBatch, DataError> {
         let Some(first) = cuts.first() else { return Err(DataError::Loader("a batch of no items".to_owned())) };
         for cut in cuts {
             let (has, ends) = (self.frames(cut.item)?, cut.start.checked_add(t));
@@ -214,8 +227,8 @@ impl PackedSplit {
         let mut listener_3dmm = tables(Role::Listener, |clip| &clip.coeffs)?;
         listener_3dmm -= &self.mean_face;
         Ok(Batch::new(
-            Frames::new(pictures(&speakers, t)?)?,
-            AudioFeatures::new(tables(Role::Speaker, |clip| &clip.audio)?)?,
+            Frames::new(pictures(&speakers, t, workshop)?)?,
+            AudioFeatures::of(self.audio_features, tables(Role::Speaker, |clip| &clip.audio)?)?,
             Emotion::new(tables(Role::Speaker, |clip| &clip.emotion)?)?,
             Emotion::new(tables(Role::Listener, |clip| &clip.emotion)?)?,
             Coeffs3dmm::new(listener_3dmm)?,
@@ -223,25 +236,14 @@ impl PackedSplit {
     }
 }
 
-/// `t` frames of each clip from its start on, u8 `[b, t, h, w, 3]`. All clips of a split have pictures of one size.
-fn pictures(clips: &[(&Clip, usize)], t: usize) -> Result<Array5<u8>, DataError> {
-    let (h, w) = clips.first().map_or((0, 0), |(clip, _)| (clip.frames.shape()[1], clip.frames.shape()[2]));
-    let picture = h * w * 3;
-    let mut bytes = Vec::with_capacity(clips.len() * t * picture);
-    for (clip, start) in clips {
-        bytes.extend_from_slice(&clip.frames.bytes()[start * picture..(start + t) * picture]);
-    }
-    Array5::from_shape_vec((clips.len(), t, h, w, 3), bytes).map_err(|error| DataError::Loader(error.to_string()))
-}
-
-/// Refuses clips whose pictures or audio features are of another size than the first's.
+/// Refuses clips whose pictures are of another size than the first's.
 fn same_sizes(clips: &[Clip]) -> Result<(), DataError> {
     let Some(first) = clips.first() else { return Ok(()) };
     for clip in clips {
-        for (map, wanted) in [(&clip.frames, &first.frames), (&clip.audio, &first.audio)] {
-            if map.shape()[1..] != wanted.shape()[1..] {
-                return Err(shape_error(map, &format!("[t, …] of {:?} as {}", &wanted.shape()[1..], wanted.path().display())));
-            }
+        let (found, wanted) = (clip.frames_shape(), first.frames_shape());
+        if found[1..] != wanted[1..] {
+            let want = format!("[t, …] of {:?} as {}", &wanted[1..], first.frames_file().display());
+            return Err(DataError::Shape { file: clip.frames_file().to_owned(), want, found: found.to_vec() });
         }
     }
     Ok(())

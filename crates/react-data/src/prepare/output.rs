@@ -2,12 +2,16 @@
 
 use super::journal::{FileRecord, PACKED};
 use crate::DataError;
+use crate::packed::FrameSource;
 use blake3::Hasher;
 use ndarray::Array2;
 use react_store::{AtomicFile, NpyElement};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// Rows of tables are gathered; a frame of 224² is larger and goes straight to the file.
+const BUFFER: usize = 1 << 16;
 
 /// An npy file being written piece by piece: its shape is known before, its values need never be held whole.
 pub(crate) struct NpyOut {
@@ -33,8 +37,9 @@ impl NpyOut {
             sources: vec![],
             status: PACKED.to_owned(),
             note: None,
+            decoder: None,
         };
-        let mut this = Self { target, record, file, writer: BufWriter::with_capacity(1 << 18, handle), hasher: Hasher::new() };
+        let mut this = Self { target, record, file, writer: BufWriter::with_capacity(BUFFER, handle), hasher: Hasher::new() };
         this.write(&header(element, shape))?;
         Ok(this)
     }
@@ -65,6 +70,12 @@ impl Written {
     pub(crate) fn marked(mut self, status: &str, note: Option<String>) -> Self {
         self.record.status = status.to_owned();
         self.record.note = note;
+        self
+    }
+
+    /// Names who decoded the video that the file was made of.
+    pub(crate) fn decoded_by(mut self, decoder: &str) -> Self {
+        self.record.decoder = Some(decoder.to_owned());
         self
     }
 }
@@ -102,8 +113,24 @@ pub(crate) fn write_text(out: &Path, path: &str, text: &str, shape: [usize; 2], 
         sources,
         status: PACKED.to_owned(),
         note: None,
+        decoder: None,
     };
     Ok(Written { record, file })
+}
+
+/// Writes where a clip's frames are, in a store of sources: `path` is that of the file of frames that it stands for.
+pub(crate) fn write_source(out: &Path, path: &str, record: &FrameSource, sources: Vec<String>) -> Result<Written, DataError> {
+    let path = format!("{}.json", path.strip_suffix(".npy").unwrap_or(path));
+    let mut written = write_text(out, &path, &record.to_json(), [0, 0], sources)?;
+    written.record.shape = vec![record.frames, record.crop, record.crop, 3];
+    written.record.element = "source".to_owned();
+    Ok(written)
+}
+
+/// Bytes of an npy file, header and all.
+pub(crate) fn npy_bytes(element: NpyElement, shape: &[usize]) -> u64 {
+    let data = shape.iter().map(|axis| *axis as u64).fold(element.size() as u64, u64::saturating_mul);
+    data.saturating_add(header(element, shape).len() as u64)
 }
 
 /// A version-1 header, padded as NumPy does so that the data begin at a multiple of 64 bytes.
@@ -146,6 +173,7 @@ mod tests {
         assert!(!folder.path().join("a/b.npy").exists());
         let record = publish(vec![written]).unwrap().remove(0);
         let bytes = std::fs::read(folder.path().join("a/b.npy")).unwrap();
+        assert_eq!(npy_bytes(NpyElement::F32, &[2, 2]), record.bytes);
         assert_eq!((record.bytes, record.blake3), (bytes.len() as u64, blake3::hash(&bytes).to_hex().to_string()));
         let read = react_store::read_npy_f32(&folder.path().join("a/b.npy")).unwrap();
         assert_eq!(read, ndarray::array![[1.0f32, 2.0], [3.0, 4.0]].into_dyn());

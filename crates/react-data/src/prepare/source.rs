@@ -3,13 +3,14 @@
 use crate::DataError;
 use blake3::Hasher;
 use std::fs::{self, File, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// Size and time of the last change; for a folder of PNGs a hash over those of its files.
 ///
 /// A change within the clock's resolution that keeps the size goes unseen: remove the packed folder to be sure.
-pub(super) fn stamp(path: &Path) -> Result<String, DataError> {
+pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
     let metadata = fs::metadata(path).map_err(DataError::io("read", path))?;
     if !metadata.is_dir() {
         return Ok(file_stamp(&metadata));
@@ -29,7 +30,7 @@ fn file_stamp(metadata: &Metadata) -> String {
 }
 
 /// BLAKE3 of a file; of a folder over the names and contents of its files in order of their names.
-pub(super) fn content_hash(path: &Path) -> Result<String, DataError> {
+pub(crate) fn content_hash(path: &Path) -> Result<String, DataError> {
     let mut hasher = Hasher::new();
     if path.is_dir() {
         for file in files_of(path)? {
@@ -45,6 +46,10 @@ pub(super) fn content_hash(path: &Path) -> Result<String, DataError> {
 
 fn file_hash(path: &Path) -> Result<blake3::Hash, DataError> {
     let mut hasher = Hasher::new();
+    // Pipes and devices have no end.
+    if !fs::metadata(path).map_err(DataError::io("read", path))?.is_file() {
+        return Err(DataError::io("read", path)(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
     let file = File::open(path).map_err(DataError::io("read", path))?;
     hasher.update_reader(file).map_err(DataError::io("read", path))?;
     Ok(hasher.finalize())

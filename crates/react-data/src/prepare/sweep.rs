@@ -1,11 +1,12 @@
 //! Removes what a killed run left half-written: files by the atomic writer's names, only where this crate writes.
 
+use super::verify::SUMS;
 use crate::DataError;
 use std::fs;
 use std::path::Path;
 
 /// Folders of a split that clips are written to, at any depth below.
-const FOLDERS: [&str; 5] = ["frames", "audio", "emotion", "coeffs", "mfcc"];
+pub(super) const FOLDERS: [&str; 5] = ["frames", "audio", "emotion", "coeffs", "mfcc"];
 
 pub(super) fn remove_leftovers(out: &Path, splits: &[String]) -> Result<(), DataError> {
     sweep(out, false)?;
@@ -36,11 +37,11 @@ fn sweep(folder: &Path, deep: bool) -> Result<(), DataError> {
 }
 
 /// `.NAME.PID-N.tmp`, of a NAME that is written here.
-fn is_leftover(name: &str) -> bool {
+pub(super) fn is_leftover(name: &str) -> bool {
     let middle = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
     let Some((target, run)) = middle.and_then(|name| name.rsplit_once('.')) else { return false };
     let numbers = run.split_once('-').is_some_and(|(pid, n)| [pid, n].iter().all(|part| part.parse::<u64>().is_ok()));
-    numbers && [".npy", ".csv", ".json", ".jsonl"].iter().any(|ending| target.ends_with(ending))
+    numbers && (target == SUMS || [".npy", ".npz", ".csv", ".json", ".jsonl"].iter().any(|ending| target.ends_with(ending)))
 }
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn only_the_atomic_writers_names() {
-        assert!(is_leftover(".5.npy.1234-0.tmp") && is_leftover(".manifest.jsonl.1-17.tmp"));
+        assert!(is_leftover(".5.npy.1234-0.tmp") && is_leftover(".manifest.jsonl.1-17.tmp") && is_leftover(".BLAKE3SUMS.1-17.tmp"));
         for name in ["5.npy", ".5.npy.tmp", ".notes.12-3.tmp", "5.npy.12-3.tmp", ".5.npy.12-x.tmp", ".5.npy.12-3"] {
             assert!(!is_leftover(name), "{name}");
         }

@@ -43,7 +43,7 @@ fn a_batch_is_its_cuts() {
         let coeffs = coeffs_of(listener, FRAMES).mapv(|x| x as f32).index_axis_move(Axis(1), 0);
         let target = &coeffs.slice(rows) - split.mean_face();
         assert_eq!(batch.listener_3dmm().get().index_axis(Axis(0), i), target);
-        let clip = split.clips().iter().find(|clip| clip.emotion().unwrap()[[0, 0]] == speaker as f32).unwrap();
+        let clip = split.clips().iter().find(|clip| clip.emotion().unwrap()[[0, 15]] == speaker as f32 / 64.0).unwrap();
         assert_eq!(batch.speaker_video().get().index_axis(Axis(0), i), clip.frames().unwrap().slice(s![start..start + 6, .., .., ..]));
         assert_eq!(batch.speaker_audio().get().index_axis(Axis(0), i), clip.audio().unwrap().slice(rows));
     }
@@ -55,11 +55,11 @@ fn whole_clips_for_evaluation_keep_their_roles() {
     let split = train(&tiny);
     let batch = split.whole(&[1, 5]).unwrap();
     assert_eq!(batch.listener_emotion().get().dim(), (2, FRAMES, 25));
-    assert_eq!(batch.speaker_emotion().get()[[0, 0, 0]], clip_seed(1, false) as f32);
-    assert_eq!(batch.speaker_emotion().get()[[1, 0, 0]], clip_seed(5, false) as f32);
+    assert_eq!(batch.speaker_emotion().get()[[0, 0, 15]] * 64.0, clip_seed(1, false) as f32);
+    assert_eq!(batch.speaker_emotion().get()[[1, 0, 15]] * 64.0, clip_seed(5, false) as f32);
     let listeners = split.emotion(Role::Listener, 8).unwrap();
     assert_eq!(listeners.dim(), (6, 8, 25));
-    let first: Vec<_> = listeners.slice(s![.., 0, 0]).to_vec();
+    let first: Vec<_> = listeners.slice(s![.., 0, 15]).iter().map(|valence| valence * 64.0).collect();
     assert_eq!(first, [1.0, 3.0, 5.0, 0.0, 2.0, 4.0]);
     let coeffs = split.coeffs(Role::Speaker, 3).unwrap();
     assert_eq!(coeffs[[2, 1, 4]], 400.0 + 1.0 + 4.0 / 64.0 - 2.0);

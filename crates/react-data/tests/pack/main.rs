@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+mod cut;
+mod doctor;
 mod hume;
 mod loader;
+mod mars;
 mod prepare;
+mod store;
 mod tiny;

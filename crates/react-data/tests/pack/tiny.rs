@@ -105,7 +105,8 @@ impl Tiny {
     }
 
     pub(crate) fn config(&self, out: &str, threads: usize) -> PrepareConfig {
-        PrepareConfig { recipe: Recipe::named("react2024").unwrap(), root: self.root(), out: self.out(out), shape: SHAPE, threads }
+        let recipe = Recipe::named("react2024").unwrap();
+        PrepareConfig { shape: SHAPE, threads, ..PrepareConfig::new(recipe, self.root(), self.out(out)) }
     }
 
     pub(crate) fn prepare(&self, out: &str, threads: usize) -> Result<PrepareReport, String> {
@@ -118,11 +119,26 @@ pub(crate) fn picture(seed: usize, t: usize) -> Vec<u8> {
 }
 
 pub(crate) fn sound(seed: usize, frames: usize) -> Vec<f32> {
-    (0..frames * 1764).map(|i| (i as f32 * 0.01 * (seed + 1) as f32).sin() * 0.5).collect()
+    sound_at(seed, frames * 1764)
 }
 
+/// Valence says the seed, arousal the frame; an action unit and an expression change from frame to frame.
 pub(crate) fn emotion(seed: usize, frames: usize) -> Array2<f32> {
-    Array2::from_shape_fn((frames, 25), |(t, c)| seed as f32 + t as f32 / 16.0 + c as f32 / 1024.0)
+    Array2::from_shape_fn((frames, 25), |(t, c)| match c {
+        0..15 => ((seed + t + c) % 3 / 2) as f32,
+        15 => seed as f32 / 64.0,
+        16 => t as f32 / 1024.0,
+        _ => f32::from(u8::from(c == 17 + (seed + t) % 8)),
+    })
+}
+
+pub(crate) fn sound_at(seed: usize, samples: usize) -> Vec<f32> {
+    (0..samples).map(|i| (i as f32 * 0.01 * (seed + 1) as f32).sin() * 0.5).collect()
+}
+
+/// Coefficients as published, `[t, 1, 58]`.
+pub(crate) fn write_values(path: &Path, seed: usize, frames: usize) {
+    react_store::write_npy(path, &coeffs_of(seed, frames)).unwrap();
 }
 
 /// As published: `[t, 1, 58]`, here in f64.
