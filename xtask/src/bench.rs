@@ -1,5 +1,6 @@
 //! `cargo xtask bench [NAME]`: the measurements behind docs/performance.md.
 
+mod data;
 mod eri;
 mod metrics;
 mod model;
@@ -8,7 +9,7 @@ use anyhow::Result;
 
 /// Each benchmark by its name.
 type Bench = fn(&[String]) -> Result<()>;
-const BENCHES: [(&str, Bench); 3] = [("model", model::run), ("metrics", metrics::run), ("eri", eri::run)];
+const BENCHES: [(&str, Bench); 4] = [("model", model::run), ("metrics", metrics::run), ("eri", eri::run), ("data", data::run)];
 
 /// `words` are names of benchmarks, and flags for them; without a name all.
 pub(crate) fn run(words: &[String]) -> Result<()> {

@@ -8,6 +8,7 @@ mod ci;
 mod direction;
 mod licences;
 mod run;
+mod torture;
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -17,10 +18,11 @@ cargo xtask TASK
 
 For developers:
   ci                 fmt, clippy, tests, doctests, rustdoc, dependency direction, licences
-  bench [NAME]       time a training step (model), the metric suite beside its peer (metrics), in release
+  bench [NAME]       time a training step (model), the metric suite (metrics), packing and loading (data) beside peers, in release
+  torture prepare    kill -9 a packing at random moments (--kills 100) and check what it left
 
 For users (the same as `cargo run --release -p react-train -- …`):
-  prepare, synth, train, evaluate, predict, score, baselines, neighbours, convert, report
+  prepare, doctor, synth, train, evaluate, predict, score, baselines, neighbours, convert, report
 ";
 
 fn main() -> ExitCode {
@@ -38,7 +40,10 @@ fn dispatch(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("ci") => ci::run(),
         Some("bench") => bench::run(&args[1..]),
-        Some("prepare" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "neighbours" | "convert" | "report") => {
+        Some("torture") => torture::run(&args[1..]),
+        Some(
+            "prepare" | "doctor" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "neighbours" | "convert" | "report",
+        ) => {
             run::cargo(["run", "--release", "--quiet", "--package", "react-train", "--"].into_iter().chain(args.iter().map(String::as_str)))
         }
         None | Some("help" | "--help" | "-h") => {

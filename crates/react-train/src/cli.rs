@@ -21,9 +21,38 @@ pub struct Cli {
     /// Prints the configuration as it was understood, and stops.
     #[arg(long, global = true)]
     pub print_plan: bool,
+    /// Who decodes videos and pictures: pure (decoders in Rust), ffmpeg (in a program built with --features ffmpeg), or auto (Rust
+    /// where it can, else FFmpeg where it is built in).
+    #[arg(long, global = true, value_enum, default_value_t = DecoderKind::Auto, hide_possible_values = true, value_name = "auto|pure|ffmpeg")]
+    pub decoder: DecoderKind,
+    /// The most pixels of one picture of a video or a PNG, width × height; larger ones are errors. It bounds the memory of a decoder: 54
+    /// bytes a pixel at the very most.
+    #[arg(long, global = true, value_name = "PIXELS", default_value_t = react_media::VideoOptions::default().max_pixels)]
+    pub max_pixels: usize,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// Who decodes videos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecoderKind {
+    /// The decoders in Rust where they can, else FFmpeg where it is built in.
+    Auto,
+    /// The decoders in Rust.
+    Pure,
+    /// FFmpeg.
+    Ffmpeg,
+}
+
+impl From<DecoderKind> for react_media::Decoder {
+    fn from(kind: DecoderKind) -> Self {
+        match kind {
+            DecoderKind::Auto => Self::Auto,
+            DecoderKind::Pure => Self::Pure,
+            DecoderKind::Ffmpeg => Self::Ffmpeg,
+        }
+    }
 }
 
 /// The subcommands.
@@ -33,6 +62,9 @@ pub enum Command {
     Synth(Synth),
     /// Packs a corpus: decodes, resizes, crops, computes audio features, writes NumPy files and the manifest; resumable.
     Prepare(Prepare),
+    /// Reads a corpus and says everything that is wrong with it. Exit code 0 where there is nothing worse than notes, 3 where there are
+    /// warnings, 4 where there are errors.
+    Doctor(Doctor),
     /// Trains on a packed corpus; goes on where a stopped training of the same configuration ended.
     Train(Train),
     /// Generates reactions for a whole split and scores them beside the baselines.
@@ -106,9 +138,23 @@ pub struct Prepare {
     /// Where the packed files go.
     #[arg(long, value_name = "OUT")]
     pub out: Option<PathBuf>,
-    /// Where faces are (hume): centre, or a .csv of boxes with the columns clip, frame, x, y, w, h.
-    #[arg(long, value_name = "centre|CSV")]
+    /// Where the faces are: given (the frames are crops of faces), a .csv of boxes with the columns clip, frame, x, y, w, h, detect (with
+    /// --face-model), or centre. Without it as the corpus' recipe says, or else centre.
+    #[arg(long, value_name = "given|CSV|detect|centre")]
     pub faces: Option<String>,
+    /// Weights of the face detector, seeta_fd_frontal_v1.0.bin; the program must be built with --features detect.
+    #[arg(long, value_name = "FILE")]
+    pub face_model: Option<PathBuf>,
+    /// Goes on without clips that cannot be packed, up to so many; bad.csv in the packed folder lists them. Their pairs are left out.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_bad: usize,
+    /// Cuts whole recordings into clips, as a list of sessions says: a csv with the columns split, site, chat, person, role, video, audio,
+    /// emotion, coeffs, start, end (docs/data.md). Nothing is encoded again. Not for hume.
+    #[arg(long, value_name = "CSV")]
+    pub cut: Option<PathBuf>,
+    /// With --cut, seconds of a clip.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub clip_seconds: f64,
     /// Computes what a frozen network sees of the packed frames too (hume): dinov2-small, convnext-tiny or clip-vit-b32.
     #[arg(long, value_name = "NETWORK", requires = "weights")]
     pub frame_features: Option<String>,
@@ -124,6 +170,57 @@ pub struct Prepare {
     /// Threads; all cores where it is not given.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// How frames are kept: npy (fast; 113 MB for 751 frames of 224²), or source (nothing copied: decoded from the corpus's videos
+    /// whenever they are wanted); the configuration's where it is not given. Not for hume.
+    #[arg(long, value_enum)]
+    pub store: Option<StoreKind>,
+    /// Begins although the file system seems to have too little room.
+    #[arg(long)]
+    pub ignore_room: bool,
+    /// Packs nothing: reads every file in --out again, compares it with the manifest, and lists every one that is bad.
+    #[arg(long, conflicts_with_all = ["root", "faces", "cut", "frame_features", "shorter", "crop", "store", "ignore_room"])]
+    pub verify: bool,
+}
+
+/// How frames are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StoreKind {
+    /// As NumPy files.
+    Npy,
+    /// In the corpus's videos.
+    Source,
+}
+
+impl From<StoreKind> for react_data::Store {
+    fn from(kind: StoreKind) -> Self {
+        match kind {
+            StoreKind::Npy => Self::Npy,
+            StoreKind::Source => Self::Source,
+        }
+    }
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The corpus' kind; the configuration's where it is not given.
+    #[arg(long)]
+    pub corpus: Option<CorpusKind>,
+    /// The corpus as published; the configuration's where it is not given.
+    #[arg(long, value_name = "IN")]
+    pub root: Option<PathBuf>,
+    /// Whole recordings that a list of sessions cuts into clips, as for prepare.
+    #[arg(long, value_name = "CSV")]
+    pub cut: Option<PathBuf>,
+    /// With --cut, seconds of a clip.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub clip_seconds: f64,
+    /// Threads; all cores where it is not given.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Writes all findings as JSON.
+    #[arg(long, value_name = "OUT")]
+    pub json: Option<PathBuf>,
 }
 
 /// `report`
@@ -349,6 +446,16 @@ pub struct Neighbours {
     /// Speakers' attributes, in the forms that `score` reads, instead of a corpus'; with --from-data.
     #[arg(long, value_name = "S", requires = "from_data", conflicts_with_all = ["root", "pairs"])]
     pub speaker: Option<PathBuf>,
+    /// Of a corpus with sessions (react2025): reactions that are appropriate for a clip, its own and others drawn from its session; 0 for
+    /// all of the session. The recipe's where it is not given.
+    #[arg(long, value_name = "N", conflicts_with = "from_data")]
+    pub most: Option<usize>,
+    /// Seed of that draw; the recipe's where it is not given.
+    #[arg(long, conflicts_with = "from_data")]
+    pub seed: Option<u64>,
+    /// The corpus' kind; the configuration's where it is not given.
+    #[arg(long)]
+    pub corpus: Option<CorpusKind>,
     /// With --from-data: speakers at most this far from each other are similar.
     #[arg(long, value_name = "D", requires = "from_data", conflicts_with = "share")]
     pub threshold: Option<f64>,

@@ -7,7 +7,7 @@ use crate::tensors::{array, to_device};
 use crate::{Progress, Run};
 use anyhow::{Context, Result};
 use candle_core::Device;
-use ndarray::{Array3, Array4, Axis, Ix3, s};
+use ndarray::{Array2, Array3, Array4, Axis, Ix3, s};
 use react_contracts::{ATTRIBUTES, AudioFeatures, Batch, Frames};
 use react_data::{Cut, HostBatch, Packed, PackedSplit, Role, mfcc_per_frame};
 use react_metrics::{Baseline, Baselines, Bootstrap, ClipScores, Inputs, MeanReaction, Neighbours, Options, Scores};
@@ -337,7 +337,10 @@ impl Data {
             Shown::WithoutSound => {
                 const RATE: u32 = 44_100;
                 let samples = vec![0.0; (f64::from(RATE) * self.frames as f64 / self.fps).ceil() as usize];
-                audio = AudioFeatures::new(mfcc_per_frame(&samples, RATE, self.frames, self.fps)?.insert_axis(Axis(0)))?;
+                let (features, silence) = (audio.features(), mfcc_per_frame(&samples, RATE, self.frames, self.fps)?);
+                // Given features of silence are not known: zeros then.
+                let silence = if silence.ncols() == features { silence } else { Array2::zeros((self.frames, features)) };
+                audio = AudioFeatures::of(features, silence.insert_axis(Axis(0)))?;
             }
         }
         Ok(Batch::new(frames, audio, speaker, listener, coeffs)?)

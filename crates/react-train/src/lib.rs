@@ -17,6 +17,7 @@ pub mod baselines;
 pub mod cli;
 pub mod config;
 mod convert;
+pub mod doctor;
 pub mod eri;
 pub mod evaluate;
 pub mod neighbours;

@@ -4,7 +4,8 @@
 //! speakers' names, in order), and `info.json` with the names, the rule and the hashes of what it was made from. The same inputs
 //! give the same bytes.
 //!
-//! From the challenge's files the rule is the challenge's. Built from data it is ours:
+//! From the challenge's files the rule is the challenge's; of MARS (REACT 2025 and 2026) it is the session: the reactions of all its
+//! listeners, of which the clip's own and as many more as were asked for are drawn by a seed. Built from data it is ours:
 //!
 //! ```text
 //! d(i, j) = (DTW(AUs)/15 + DTW(valence, arousal) + DTW(expressions)/8) / √T        between the speakers of i and j
@@ -19,7 +20,8 @@ use crate::score::{Arrays, SPEAKER, Stages, Wanted, extension, npz_entry};
 use crate::{Config, cli};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, ArrayView2, Ix2};
-use react_data::{AppropriateIndex, Pair, Recipe, read_emotion_csv, read_pairs, split_neighbours};
+use react_data::{AppropriateIndex, Corpus, Layout, Pair, Recipe};
+use react_data::{read_emotion, read_emotion_csv, read_pairs, session_neighbours, split_neighbours};
 use react_metrics::{InstructionSet, reaction_distances};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +36,13 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 pub enum Rule {
     /// The corpus' own matrix.
     Published,
+    /// The reactions of the same session (MARS): the own one, and others drawn from it.
+    SameSession {
+        /// Reactions to a clip; 0 for all of the session.
+        most: usize,
+        /// Seed of the draw.
+        seed: u64,
+    },
     /// Speakers' attributes at most `threshold` apart, see the module's documentation.
     SimilarSpeakers {
         /// θ.
@@ -81,6 +90,8 @@ pub fn neighbours(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -
     let most = matrix.rows().into_iter().map(|row| row.iter().filter(|cell| **cell == 1).count()).max().unwrap_or(0);
     let how = match &info.rule {
         Rule::Published => "the corpus' own matrix".to_owned(),
+        Rule::SameSession { most: 0, .. } => "all reactions of the same session".to_owned(),
+        Rule::SameSession { most, seed } => format!("at most {most} reactions of the same session, seed {seed}"),
         Rule::SimilarSpeakers { threshold, .. } => format!("speakers at most {threshold:.6} apart"),
     };
     let mean = ones as f64 / n as f64;
@@ -95,6 +106,10 @@ fn published(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -> Res
         (Some(indices), Some(matrix), Some(pairs)) => (indices.clone(), matrix.clone(), pairs.clone()),
         _ => {
             let (root, recipe) = place(config, args)?;
+            if recipe.layout == Layout::Roles {
+                return same_session(&root, recipe, args);
+            }
+            ensure!(args.most.is_none() && args.seed.is_none(), "--most and --seed are for corpora with sessions (--corpus react2025)");
             let files = &recipe.files;
             let or = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| root.join(name));
             let pairs = files.pairs.replace("{split}", &args.split);
@@ -109,11 +124,27 @@ fn published(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -> Res
     Ok((item_names(&of), found, Rule::Published, sources))
 }
 
+/// The rule of MARS: which reactions belong to a session, the folders say.
+fn same_session(root: &Path, recipe: Recipe, args: &cli::Neighbours) -> Result<Made> {
+    let (most, seed) = (args.most.unwrap_or(recipe.appropriate.most), args.seed.unwrap_or(recipe.appropriate.seed));
+    let of = split_of(root, recipe, &args.split)?;
+    let names = item_names(&of);
+    let sources = BTreeMap::from([("clips".to_owned(), blake3::hash(names.join("\n").as_bytes()).to_hex().to_string())]);
+    Ok((names, session_neighbours(&of, most, seed), Rule::SameSession { most, seed }, sources))
+}
+
+/// The pairs of a split.
+fn split_of(root: &Path, recipe: Recipe, name: &str) -> Result<Vec<Pair>> {
+    let corpus = Corpus::open(root, recipe)?;
+    let split = corpus.splits().iter().find(|split| split.name() == name);
+    Ok(split.with_context(|| format!("{}: there is no split {name}", root.display()))?.pairs().to_vec())
+}
+
 /// The corpus' folder and recipe.
 fn place(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -> Result<(PathBuf, Recipe)> {
     let config = config()?;
     let root = args.root.clone().unwrap_or_else(|| config.corpus.root.clone());
-    Ok((root, Recipe::named(config.corpus.kind.recipe())?))
+    Ok((root, Recipe::named(args.corpus.unwrap_or(config.corpus.kind).recipe())?))
 }
 
 fn from_data(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -> Result<Made> {
@@ -124,6 +155,14 @@ fn from_data(config: &dyn Fn() -> Result<Config>, args: &cli::Neighbours) -> Res
         return similar(names, &clips, args);
     }
     let (root, recipe) = place(config, args)?;
+    if recipe.layout == Layout::Roles {
+        let folder = root.join(&args.split).join(&recipe.folders.emotion);
+        let of = split_of(&root, recipe, &args.split)?;
+        let names = item_names(&of);
+        let read = |name: &String| Ok(read_emotion(&folder.join(format!("{name}.npy")))?);
+        let clips = names.iter().map(read).collect::<Result<Vec<Array2<f32>>>>()?;
+        return similar(names, &clips.iter().map(|clip| clip.view()).collect::<Vec<_>>(), args);
+    }
     let pairs = args.pairs.clone().unwrap_or_else(|| root.join(recipe.files.pairs.replace("{split}", &args.split)));
     let of = read_pairs(&pairs)?;
     let folder = root.join(&args.split).join(&recipe.folders.emotion);

@@ -5,7 +5,7 @@ use crate::evaluate::Evaluation;
 use crate::train::Stop;
 use crate::{Progress, Run, cli, evaluate, report, train};
 use anyhow::{Context, Result, bail};
-use react_data::{PrepareConfig, Recipe};
+use react_data::{Faces, PrepareConfig, Recipe};
 use react_media::FrameShape;
 use react_synth::SynthConfig;
 use std::path::{Path, PathBuf};
@@ -35,13 +35,9 @@ impl std::fmt::Display for Outcome {
 /// Those of the stages, and [`train::Interrupted`] where the training was stopped.
 pub fn run(config: &Config, stop: &Stop) -> Result<Outcome> {
     corpus(config)?;
-    let packing = PrepareConfig {
-        recipe: Recipe::named(config.corpus.kind.recipe())?,
-        root: config.corpus.root.clone(),
-        out: config.corpus.packed.clone(),
-        shape: config.frames.into(),
-        threads: 0,
-    };
+    let (recipe, corpus) = (Recipe::named(config.corpus.kind.recipe())?, &config.corpus);
+    let packing =
+        PrepareConfig { shape: config.frames.into(), store: corpus.store, ..PrepareConfig::new(recipe, &corpus.root, &corpus.packed) };
     tracing::info!("prepare    {}", prepare(&packing)?);
     let run = Run::open(config)?;
     let trained = train::train(config, &run, stop)?.or_interrupted()?;
@@ -80,7 +76,7 @@ fn corpus(config: &Config) -> Result<()> {
         (CorpusKind::Synthetic, None) => {
             bail!("there is no corpus in {}, and the configuration has no [corpus.synthetic] to make one", root.display())
         }
-        (kind @ (CorpusKind::React2024 | CorpusKind::Hume), _) => {
+        (kind @ (CorpusKind::React2024 | CorpusKind::React2025 | CorpusKind::Hume), _) => {
             let recipe = kind.recipe();
             bail!("there is no corpus in {}: see data-prep/{recipe}/README.md on how to get it, or set corpus.root", root.display())
         }
@@ -119,13 +115,30 @@ pub fn prepare_plan(config: &Config, args: &cli::Prepare) -> Result<PrepareConfi
     if shape.crop == 0 || shape.crop > shape.shorter {
         bail!("--crop ({}) must be from 1 to --shorter ({})", shape.crop, shape.shorter);
     }
+    let root = args.root.as_ref().unwrap_or(&config.corpus.root);
+    let out = args.out.as_ref().unwrap_or(&config.corpus.packed);
     Ok(PrepareConfig {
-        recipe,
-        root: args.root.clone().unwrap_or_else(|| config.corpus.root.clone()),
-        out: args.out.clone().unwrap_or_else(|| config.corpus.packed.clone()),
+        faces: faces(args)?,
+        max_bad: args.max_bad,
+        cut: args.cut.clone().map(|sessions| (sessions, args.clip_seconds)),
         shape,
         threads: args.threads.unwrap_or(0),
+        store: args.store.map_or(config.corpus.store, Into::into),
+        ignore_room: args.ignore_room,
+        ..PrepareConfig::new(recipe, root, out)
     })
+}
+
+/// What was typed about faces.
+///
+/// # Errors
+/// Where it cannot be understood.
+pub(crate) fn faces(args: &cli::Prepare) -> Result<Faces> {
+    match &args.faces {
+        None if args.face_model.is_some() => bail!("--face-model is for --faces detect"),
+        None => Ok(Faces::Corpus),
+        Some(text) => Faces::parse(text, args.face_model.clone()).map_err(anyhow::Error::msg),
+    }
 }
 
 /// `react-train prepare`.
@@ -135,6 +148,22 @@ pub fn prepare_plan(config: &Config, args: &cli::Prepare) -> Result<PrepareConfi
 pub fn prepare(plan: &PrepareConfig) -> Result<String> {
     let progress = Units::new("prepare");
     Ok(react_data::prepare(plan, &progress).with_context(|| format!("cannot prepare {}", plan.root.display()))?.to_string())
+}
+
+/// `react-train prepare --verify`: what was found, where nothing is bad.
+///
+/// # Errors
+/// Where no complete packed corpus is there, and where a file of it is bad: the error lists every one.
+pub fn verify(out: &Path, threads: usize) -> Result<String> {
+    let report = react_data::verify(out, threads, &Units::new("verify"))?;
+    if report.bad.is_empty() {
+        return Ok(format!("{report}: {}", out.display()));
+    }
+    // One a line, for other programs too; the error is one line.
+    for (file, why) in &report.bad {
+        tracing::error!("{file}: {why}");
+    }
+    bail!("{} of {} files in {} are bad", report.bad.len(), report.files, out.display())
 }
 
 fn make(config: &SynthConfig, root: &Path) -> Result<String> {
@@ -167,5 +196,14 @@ impl react_data::Progress for Units {
 
     fn message(&self, text: &str) {
         tracing::debug!("{}: {text}", self.stage);
+    }
+
+    fn room(&self, needed: u64, free: Option<u64>) {
+        // The tables that come last are too small to speak of.
+        if needed < 100_000 {
+            return;
+        }
+        let free = free.map_or_else(String::new, |free| format!("; {:.1} MB are free", free as f64 / 1e6));
+        tracing::info!("{}: {:.1} MB will be written{free}", self.stage, needed as f64 / 1e6);
     }
 }

@@ -5,7 +5,7 @@ use crate::cli::{Cli, Command, PredictTask};
 use crate::config::CorpusKind;
 use crate::eri::{self, Beginnings, EriConfig};
 use crate::train::{Interrupted, Stop};
-use crate::{Config, Run, baselines, convert, evaluate, neighbours, pipeline, predict, report, score, train};
+use crate::{Config, Run, baselines, convert, doctor, evaluate, neighbours, pipeline, predict, report, score, train};
 use anyhow::{Result, bail};
 use clap::Parser;
 use react_model::frozen::Kind;
@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 const STACK_BYTES: usize = 256 << 20;
 
 /// The program. Exit code 0 where all went well, 1 after an error (one sentence on standard error), 2 after a wrong argument, 130
-/// where a training was stopped by a signal, and saved.
+/// where a training was stopped by a signal, and saved; 3 and 4 where `doctor` found warnings or errors.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -31,6 +31,9 @@ pub fn main() -> ExitCode {
         .and_then(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the program failed; this is a defect"))));
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<doctor::Unsound>() => {
+            error.downcast_ref().map_or(ExitCode::FAILURE, |found: &doctor::Unsound| found.exit_code.into())
+        }
         Err(error) if error.is::<Interrupted>() => {
             eprintln!("{error}");
             error.downcast_ref().map_or(ExitCode::FAILURE, |interrupted: &Interrupted| interrupted.exit_code().into())
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<()> {
+    react_media::VideoOptions { max_pixels: cli.max_pixels, decoder: cli.decoder.into() }.set_for_the_program()?;
     if EriConfig::is_named_by(&cli.config)? || is_of_intensities(&cli) {
         return intensities(&cli);
     }
@@ -53,10 +57,18 @@ fn dispatch(cli: Cli) -> Result<()> {
         print!("{}", config()?.to_toml()?);
         return Ok(());
     }
+    if matches!(cli.command, None | Some(Command::Train(_))) {
+        react_model::keep_freed_memory();
+    }
     match &cli.command {
         None => println!("{}", pipeline::run(&config()?, &Stop::on_signals()?)?),
         Some(Command::Synth(args)) => println!("{}", pipeline::synth(args)?),
+        Some(Command::Prepare(args)) if args.verify => {
+            let packed = || Ok::<_, anyhow::Error>(config()?.corpus.packed);
+            println!("{}", pipeline::verify(&args.out.clone().map_or_else(packed, Ok)?, args.threads.unwrap_or(0))?);
+        }
         Some(Command::Prepare(args)) => println!("{}", pipeline::prepare(&pipeline::prepare_plan(&config()?, args)?)?),
+        Some(Command::Doctor(args)) => found(doctor::doctor(&config()?, args)?)?,
         Some(Command::Train(args)) => {
             let mut config = config()?;
             config.train.tensorboard |= args.tensorboard;
@@ -84,10 +96,20 @@ fn dispatch(cli: Cli) -> Result<()> {
     Ok(())
 }
 
+/// Prints what a doctor found; an error where that is bad, for the exit code.
+fn found(diagnosis: react_data::doctor::Diagnosis) -> Result<()> {
+    println!("{diagnosis}");
+    match diagnosis.exit_code() {
+        0 => Ok(()),
+        exit_code => Err(doctor::Unsound { exit_code }.into()),
+    }
+}
+
 /// Whether a call is about intensities, whatever its configuration says.
 fn is_of_intensities(cli: &Cli) -> bool {
     match &cli.command {
         Some(Command::Prepare(args)) => args.corpus == Some(CorpusKind::Hume),
+        Some(Command::Doctor(args)) => args.corpus == Some(CorpusKind::Hume),
         Some(Command::Synth(args)) => args.corpus == CorpusKind::Hume,
         Some(Command::Predict(args)) => args.split.is_some() || args.task == Some(PredictTask::Eri),
         Some(Command::Report(args)) => EriConfig::is_run(&args.run),
@@ -110,6 +132,10 @@ fn intensities(cli: &Cli) -> Result<()> {
             println!("{evaluation}");
         }
         Some(Command::Synth(args)) => println!("{}", eri::synth(args)?),
+        Some(Command::Prepare(args)) if args.verify => {
+            let packed = || Ok::<_, anyhow::Error>(config()?.corpus.packed);
+            println!("{}", pipeline::verify(&args.out.clone().map_or_else(packed, Ok)?, args.threads.unwrap_or(0))?);
+        }
         Some(Command::Prepare(args)) => {
             let plan = eri::prepare_plan(&config()?, args)?;
             println!("{}", eri::prepare(&plan)?);
@@ -117,6 +143,7 @@ fn intensities(cli: &Cli) -> Result<()> {
                 println!("{}", eri::compute(&plan.out, Kind::named(network)?, weights)?);
             }
         }
+        Some(Command::Doctor(args)) => found(doctor::doctor_of_intensities(&config()?, args)?)?,
         Some(Command::Train(args)) => {
             let beginnings = Beginnings {
                 audio: args.init_audio.as_deref(),

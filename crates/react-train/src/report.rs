@@ -248,7 +248,7 @@ fn clip_table(evaluation: &Evaluation) -> ClipTable {
 fn data_words(config: &Config) -> &'static str {
     match config.corpus.kind {
         CorpusKind::Synthetic => "the synthetic corpus",
-        CorpusKind::React2024 => "the REACT challenge's corpus",
+        CorpusKind::React2024 | CorpusKind::React2025 => "the REACT challenge's corpus",
         CorpusKind::Hume => "Hume-Reaction",
     }
 }

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod convert;
+mod corpora;
 mod eri;
 mod errors;
+mod frozen;
 mod pipeline;
 mod real_input;
 mod resume;

@@ -47,15 +47,22 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Corpus {
-    /// `synthetic` or `react2024`: the recipe of `data-prep/` that reads it.
+    /// `synthetic`, `react2024` or `react2025`: the recipe of `data-prep/` that reads it.
     pub kind: CorpusKind,
     /// The corpus as published.
     pub root: PathBuf,
     /// What `prepare` writes and training reads.
     pub packed: PathBuf,
+    /// How it keeps frames: `npy`, or `source`: decoded from the corpus's videos whenever they are wanted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub store: react_data::Store,
     /// How the synthetic corpus is made where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<Synthetic>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The kinds of corpora that can be prepared.
@@ -66,6 +73,8 @@ pub enum CorpusKind {
     Synthetic,
     /// The REACT 2023/2024 challenge's layout.
     React2024,
+    /// The REACT 2025/2026 challenge's layout, MARS.
+    React2025,
     /// Hume-Reaction's layout, for intensities.
     Hume,
 }
@@ -77,6 +86,7 @@ impl CorpusKind {
         match self {
             Self::Synthetic => "synthetic",
             Self::React2024 => "react2024",
+            Self::React2025 => "react2025",
             Self::Hume => "hume",
         }
     }

@@ -19,10 +19,11 @@ fn published_window() -> usize {
 }
 
 impl Model {
-    /// The network as it is trained.
+    /// The network as it is trained, on a corpus with so many audio features a frame.
     #[must_use]
-    pub fn transvae(&self) -> transvae::Config {
-        transvae::Config { task: self.task.into(), windows: Windows::of(self.window), ..transvae::Config::of_width(self.width) }
+    pub fn transvae(&self, audio_features: usize) -> transvae::Config {
+        let published = transvae::Config::of_width(self.width);
+        transvae::Config { task: self.task.into(), windows: Windows::of(self.window), audio_features, ..published }
     }
 }
 

@@ -5,12 +5,12 @@ use super::evaluate::{Evaluation, evaluate};
 use super::run::SeedRun;
 use super::train::{Beginnings, train};
 use crate::cli;
-use crate::pipeline::Units;
+use crate::pipeline::{Units, faces};
 use crate::train::Stop;
 use anyhow::{Context, Result, bail, ensure};
-use react_data::hume::{Faces, HumeConfig, HumeReport, prepare_hume};
+use react_data::Faces;
+use react_data::hume::{HumeConfig, HumeReport, prepare_hume};
 use react_synth::hume::{HumeSynthConfig, generate_hume};
-use std::path::Path;
 
 /// Makes the synthetic corpus where it is missing, packs, trains `seeds` seeds, evaluates; what is there already is reused.
 ///
@@ -67,6 +67,7 @@ fn plan(config: &EriConfig) -> HumeConfig {
 /// # Errors
 /// Where there is no recipe, or an argument is for the other job.
 pub fn prepare_plan(config: &EriConfig, args: &cli::Prepare) -> Result<HumeConfig> {
+    ensure!(args.cut.is_none(), "--cut is for corpora of dyads");
     ensure!(args.shorter.is_none(), "--shorter is for reactions: here a face is squared and resized at once (--crop)");
     let mut plan = plan(config);
     if let Some(root) = &args.root {
@@ -77,12 +78,10 @@ pub fn prepare_plan(config: &EriConfig, args: &cli::Prepare) -> Result<HumeConfi
     }
     plan.crop = args.crop.unwrap_or(plan.crop);
     plan.threads = args.threads.unwrap_or(plan.threads);
-    match args.faces.as_deref().map(|faces| (faces, Path::new(faces))) {
-        None => {}
-        Some(("centre", _)) => plan.faces = Faces::Centre,
-        Some((_, file)) if file.extension().is_some_and(|extension| extension == "csv") => plan.faces = Faces::Boxes(file.to_owned()),
-        Some((other, _)) => bail!("--faces must be centre or a .csv of boxes, is {other}"),
+    if args.faces.is_some() || args.face_model.is_some() {
+        plan.faces = faces(args)?;
     }
+    plan.max_bad = args.max_bad;
     Ok(plan)
 }
 

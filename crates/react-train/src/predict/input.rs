@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array4, Array5, Axis, Ix2, Ix4};
-use react_contracts::FEATURES_PER_WINDOW;
 use react_data::mfcc_per_frame;
 use react_media::{FrameShape, Resizer, VideoReader, read_audio};
 use std::path::Path;
@@ -35,21 +34,25 @@ pub(super) fn read_frames(path: &Path, shape: &FrameShape) -> Result<(Array5<u8>
     Ok((Array5::from_shape_vec((1, count, shape.crop, shape.crop, 3), frames)?, fps))
 }
 
-/// Audio features `[1, t, 78]`: an array as it is, or computed from sound for `frames` frames.
-pub(super) fn read_features(path: &Path, frames: usize, fps: f64) -> Result<ndarray::Array3<f32>> {
+/// The network's `wanted` audio features `[1, t, wanted]`: an array as it is, or computed from sound for `frames` frames.
+pub(super) fn read_features(path: &Path, frames: usize, fps: f64, wanted: usize) -> Result<ndarray::Array3<f32>> {
     if is_npy(path) {
         let features = react_store::read_npy_f32(path)?;
         let found = features.shape().to_vec();
-        let features = features
-            .into_dimensionality::<Ix2>()
-            .ok()
-            .filter(|array| array.nrows() == frames && array.ncols().is_multiple_of(FEATURES_PER_WINDOW));
+        let features = features.into_dimensionality::<Ix2>().ok().filter(|array| array.dim() == (frames, wanted));
         return Ok(features
-            .with_context(|| format!("{}: wanted f32 [{frames},78] for {frames} frames, found {found:?}", path.display()))?
+            .with_context(|| format!("{}: wanted f32 [{frames},{wanted}] for {frames} frames, found {found:?}", path.display()))?
             .insert_axis(Axis(0)));
     }
     let sound = read_audio(path)?;
-    Ok(mfcc_per_frame(&sound.mono(), sound.rate, frames, fps).with_context(|| path.display().to_string())?.insert_axis(Axis(0)))
+    let features = mfcc_per_frame(&sound.mono(), sound.rate, frames, fps).with_context(|| path.display().to_string())?;
+    let found = features.ncols();
+    ensure!(
+        found == wanted,
+        "{}: at {fps:.2} frames/s a frame has {found} audio features, and the network was trained on {wanted}",
+        path.display()
+    );
+    Ok(features.insert_axis(Axis(0)))
 }
 
 fn is_npy(path: &Path) -> bool {

@@ -33,7 +33,7 @@ pub fn predict(args: &cli::Predict) -> Result<String> {
     let sizes = checkpoint.frames;
     let shape = FrameShape { shorter: args.shorter.unwrap_or(sizes.shorter), crop: args.crop.unwrap_or(sizes.crop) };
     let (pixels, fps) = input::read_frames(files.video, &shape)?;
-    let audio = input::read_features(files.audio, pixels.len_of(Axis(1)), fps)?;
+    let audio = input::read_features(files.audio, pixels.len_of(Axis(1)), fps, checkpoint.model.config().audio_features)?;
     let speaker = args.render.then(|| pixels.index_axis(Axis(0), 0).to_owned());
     let frames = Frames::new(tensor(pixels, &Device::Cpu)?).map_err(|error| error.at(files.video))?;
     let audio = AudioFeatures::new(tensor(audio, &Device::Cpu)?).map_err(|error| error.at(files.audio))?;

@@ -56,7 +56,7 @@ impl<'a> State<'a> {
         let split = Arc::new(packed.split("train")?);
         let mean_face = split.mean_face().to_vec();
         let loader = Loader::new(split, LoaderConfig { batch: train.batch, clip_length: train.clip_frames, seed: config.seed })?;
-        let (params, network) = (Params::new(config.seed), config.model.transvae());
+        let (params, network) = (Params::new(config.seed), config.model.transvae(packed.info().audio_features));
         let average = match train.ema {
             Some(decay) => {
                 let params = Params::new(config.seed);
