@@ -1,11 +1,11 @@
 //! How fast frames are decoded to RGB, and random crops of 256 frames are read: the fastest of five runs, on one thread; with
 //! `MEASURE=processor` in the thread's own time (Linux), which a busy machine disturbs less.
 //!
-//! `cargo run --release -p react-media --example rate -- clip.mp4`
+//! `cargo run --release -p react-media --example rate -- clip.mp4 [pure|ffmpeg]`; FFmpeg's decoder needs `--features ffmpeg`.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use react_media::{MediaError, VideoIndex};
+use react_media::{Decoder, MediaError, VideoIndex, VideoOptions};
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -13,11 +13,18 @@ use std::time::Instant;
 const CROP: usize = 256;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).ok_or("usage: rate VIDEO")?;
-    let index = VideoIndex::open(Path::new(&path))?;
+    let path = std::env::args_os().nth(1).ok_or("usage: rate VIDEO [pure|ffmpeg]")?;
+    let decoder = match std::env::args().nth(2).as_deref() {
+        None => Decoder::Auto,
+        Some("pure") => Decoder::Pure,
+        Some("ffmpeg") => Decoder::Ffmpeg,
+        Some(other) => return Err(format!("decoder {other}: pure or ffmpeg").into()),
+    };
+    let options = VideoOptions { decoder, ..VideoOptions::default() };
+    let index = VideoIndex::open_with(Path::new(&path), &options)?;
     let info = index.info();
     println!("{}×{}, {} frames, {} by {}", info.width, info.height, info.frames, info.codec, info.decoder);
-    let opening = fastest(|| VideoIndex::open(Path::new(&path)).map(|_| 1))?;
+    let opening = fastest(|| VideoIndex::open_with(Path::new(&path), &options).map(|_| 1))?;
     println!("opening: {:.0} µs", 1e6 / opening);
     println!("from start to end: {:.0} frames/s", fastest(|| frames(&index, 0, info.frames))?);
     if info.frames > CROP {

@@ -79,6 +79,28 @@ fn the_whole_job_then_again_then_with_another_training() {
     assert!(error.contains("tiny") && error.contains("another train"), "{error}");
 }
 
+/// Training that decodes crops straight from the videos ends with the bytes of one that reads packed frames.
+#[test]
+fn both_stores_train_the_same_model() {
+    let weights = ["npy", "source"].map(|store| {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = format!("corpus.store=\"{store}\"");
+        let (out, _) = succeeds(folder.path(), &tiny(&[], &[&setting]));
+        let frames = files(&folder.path().join("data/packed"));
+        let npy = frames.keys().filter(|path| path.contains("/frames/") && path.ends_with(".npy")).count();
+        assert_eq!(npy > 0, store == "npy", "{store}: {npy} files of frames");
+        let scores: Vec<String> = out.lines().skip_while(|line| !line.contains("FRCorr")).take(6).map(str::to_owned).collect();
+        let bytes = std::fs::read(folder.path().join("runs/tiny/best.safetensors")).unwrap();
+        // The notes beside the tensors name the data, which differ.
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let tensors: BTreeMap<String, Vec<u8>> = tensors.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+        (tensors, scores)
+    });
+    assert!(weights[0].0.len() > 20 && weights[0].0 == weights[1].0);
+    assert_eq!(weights[0].1.len(), 6);
+    assert_eq!(weights[0].1, weights[1].1);
+}
+
 #[test]
 fn a_corpus_is_the_same_bytes_for_the_same_seed() {
     let folder = tempfile::tempdir().unwrap();
