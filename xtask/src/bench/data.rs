@@ -84,7 +84,7 @@ impl Best {
 fn measure(folder: &Path, turns: usize) -> Result<String> {
     let python = std::env::var("REACT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let taskset = Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-    let bench = Bench { ours: build("react-data", "bench")?, python, taskset };
+    let bench = Bench { ours: build("react-data", "bench_data")?, python, taskset };
     let at = |name: &str| -> Result<String> { Ok(folder.join(name).to_str().context("a path that is no text")?.to_owned()) };
     let (corpus, packed, sources) = (at("corpus")?, at("packed")?, at("sources")?);
     bench.ours(&["make", &corpus, &PAIRS.to_string()])?;

@@ -1,12 +1,12 @@
 //! What `cargo xtask bench data` measures of ours; every case prints one line of JSON.
 //!
 //! ```text
-//! bench make ROOT PAIRS                a corpus in the published layout: 751 frames of 256², 44.1 kHz
-//! bench features FILE.wav              78 features of every frame of 30 s of sound
-//! bench decode FILE.mp4                to RGB, with one thread
-//! bench pack ROOT OUT npy|source       a whole corpus, with one thread
-//! bench loader PACKED BATCHES          batches of 4 × 256 frames of the split train, and a plain copy of as many bytes
-//! bench source PACKED BATCHES          the same of a store of sources
+//! bench_data make ROOT PAIRS                a corpus in the published layout: 751 frames of 256², 44.1 kHz
+//! bench_data features FILE.wav              78 features of every frame of 30 s of sound
+//! bench_data decode FILE.mp4                to RGB, with one thread
+//! bench_data pack ROOT OUT npy|source       a whole corpus, with one thread
+//! bench_data loader PACKED BATCHES          batches of 4 × 256 frames of the split train, and a plain copy of as many bytes
+//! bench_data source PACKED BATCHES          the same of a store of sources
 //! ```
 #![allow(clippy::print_stdout, reason = "an example speaks to its user")]
 
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["pack", root, out, "source"] => pack(Path::new(root), Path::new(out), Store::Source),
         ["loader", packed, batches] => loader(Path::new(packed), batches.parse()?, true),
         ["source", packed, batches] => loader(Path::new(packed), batches.parse()?, false),
-        _ => Err("usage: bench make ROOT PAIRS | features WAV | decode MP4 | pack ROOT OUT npy|source | loader PACKED BATCHES | source PACKED BATCHES".into()),
+        _ => Err("usage: bench_data make ROOT PAIRS | features WAV | decode MP4 | pack ROOT OUT npy|source | loader PACKED BATCHES | source PACKED BATCHES".into()),
     }
 }
 
