@@ -1,16 +1,14 @@
 //! Sound by itself (wav; mp3 and aac too), whole and in stretches.
 #![no_main]
 
+mod media;
+
 use libfuzzer_sys::fuzz_target;
 use react_media::{AudioOptions, read_audio_with};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-    // A panic in a decoder that others wrote is an error of the file; without this hook the fuzzer would end on it.
-    std::panic::set_hook(Box::new(|_| {}));
-    tempfile::Builder::new().prefix("react-fuzz").tempdir_in("/dev/shm").unwrap().keep().join("a.wav")
-});
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| media::file("a.wav"));
 
 fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&*FILE, bytes).unwrap();

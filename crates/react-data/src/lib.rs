@@ -41,6 +41,7 @@ mod prefetch;
 mod prepare;
 mod recipe;
 mod table;
+mod threads;
 
 pub use arrays::{read_audio_features, read_coeffs, read_emotion, read_emotion_csv, read_mean_face};
 pub use clip::{ClipId, Pair};

@@ -1,4 +1,5 @@
-use crate::packed::{Workshop, cores};
+use crate::packed::Workshop;
+use crate::threads::cores;
 use crate::{DataError, HostBatch, Loader};
 use std::collections::BTreeMap;
 use std::ops::Range;

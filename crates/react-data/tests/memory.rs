@@ -1,36 +1,13 @@
 //! The packed folder's own files, made hostile: read in at most 4 times their size and 16 MiB.
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+#[path = "../../../tests/common/counting.rs"]
+mod counting;
+
+use counting::memory;
 use react_data::{Packed, verify};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The system's allocator, counting: what is held now, and the most that was.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is the system's allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const SIZE: usize = 3 << 20;
 
@@ -44,14 +21,6 @@ fn lines(line: impl Fn(usize) -> String) -> Vec<u8> {
         text.push('\n');
     }
     text.into_bytes()
-}
-
-/// The most memory that `work` takes beside what was held before.
-fn most(work: impl FnOnce()) -> usize {
-    let before = HELD.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    work();
-    MOST.load(Ordering::Relaxed).saturating_sub(before)
 }
 
 fn settings(dir: &Path) {
@@ -82,7 +51,7 @@ fn memory_is_bounded_by_the_file() {
     ];
     for (n, bytes) in journals.into_iter().chain(bombs()).enumerate() {
         fs::write(folder.path().join("journal.jsonl"), &bytes).unwrap();
-        let taken = most(|| drop(Packed::open(folder.path()).unwrap()));
+        let ((), taken) = memory(|| drop(Packed::open(folder.path()).unwrap()));
         assert!(taken <= 4 * bytes.len() + (16 << 20), "journal {n}: {taken} bytes for {}", bytes.len());
     }
     fs::remove_file(folder.path().join("journal.jsonl")).unwrap();
@@ -96,7 +65,7 @@ fn memory_is_bounded_by_the_file() {
     ];
     for (n, bytes) in manifests.into_iter().chain(bombs()).enumerate() {
         fs::write(folder.path().join("manifest.jsonl"), &bytes).unwrap();
-        let taken = most(|| assert!(!verify(folder.path(), 1, &()).unwrap().bad.is_empty()));
+        let ((), taken) = memory(|| assert!(!verify(folder.path(), 1, &()).unwrap().bad.is_empty()));
         // The report names every file, so it may be as large as they are.
         assert!(taken <= 4 * bytes.len() + (16 << 20), "manifest {n}: {taken} bytes for {}", bytes.len());
     }

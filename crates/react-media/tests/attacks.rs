@@ -5,55 +5,14 @@
 #![cfg(not(feature = "ffmpeg"))]
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report; clippy knows only functions marked #[test]")]
 
+#[path = "../../../tests/common/counting.rs"]
+mod counting;
+
+use counting::memory;
 use react_media::{MediaError, VideoReader, read_audio, read_png};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-/// The system's allocator, which counts what is held and remembers the most.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-fn taken(bytes: usize) {
-    MOST.fetch_max(HELD.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) };
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new may both be there for a while.
-        taken(size);
-        // SAFETY: as above.
-        let block = unsafe { System.realloc(block, layout, size) };
-        HELD.fetch_sub(layout.size(), Relaxed);
-        block
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Everything that can be read of a file.
 fn read(path: &Path) -> Result<(), MediaError> {
@@ -86,11 +45,10 @@ fn hostile_files_get_their_errors_in_bounded_memory() {
     for name in names {
         let name = name.into_string().unwrap();
         let path = folder.join("media").join(&name);
-        let before = HELD.load(Relaxed);
-        MOST.store(before, Relaxed);
         let start = std::time::Instant::now();
-        let error = read(&path).err().map(|error| error.to_string().replace(&path.display().to_string(), "FILE"));
-        let (peak, bytes) = (MOST.load(Relaxed) - before, path.metadata().unwrap().len() as usize);
+        let (result, peak) = memory(|| read(&path));
+        let error = result.err().map(|error| error.to_string().replace(&path.display().to_string(), "FILE"));
+        let bytes = path.metadata().unwrap().len() as usize;
         if peak > most.0 {
             most = (peak, name.clone());
         }

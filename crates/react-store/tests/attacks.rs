@@ -1,49 +1,14 @@
 //! Hostile files of `tests/fixtures/attacks`, each with the error it gets, in memory that its size bounds.
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+#[path = "../../../tests/common/counting.rs"]
+mod counting;
+
+use counting::memory;
 use react_store::{Csv, NpyMap, parse_npy_f32, read_npy_f32, read_npy_header, read_npy_u8};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-/// The system's allocator, counting: what is held now, and the most that was.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is the system's allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The most memory that reading took, beside what was held before; `file` has so many bytes.
-fn memory<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    // One at a time: the counters are the whole process's.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = HELD.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    let result = work();
-    (result, MOST.load(Ordering::Relaxed).saturating_sub(before))
-}
 
 fn bounded<T>(file: &Path, work: impl FnOnce(&Path) -> T) -> T {
     let bytes = fs::metadata(file).unwrap().len() as usize;

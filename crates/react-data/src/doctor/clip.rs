@@ -6,7 +6,7 @@ use crate::corpus::Part;
 use crate::{DataError, mfcc_per_frame};
 use ndarray::{Array2, s};
 use react_contracts::channels::{AFFECT, AU, EMOTION, EXPRESSIONS};
-use react_media::{VideoReader, read_audio};
+use react_media::{AudioOptions, VideoReader, read_audio_with};
 use std::path::{Path, PathBuf};
 
 /// Probabilities whose sum is this far from 1 are rounded; further, they are none.
@@ -54,7 +54,7 @@ impl Examined {
         this.emotion = this.read(Modality::Attributes, &emotion, read_emotion);
         this.coeffs = this.read(Modality::Coefficients, &coeffs, read_coeffs);
         this.video = this.read(Modality::Video, &video, |path| Ok(VideoReader::open(path)?));
-        this.sound = this.read(Modality::Sound, &sound, read_sound);
+        this.sound = this.read(Modality::Sound, &sound, |path| read_sound(path, part));
         if let (Some(reader), Ok(path)) = (&this.video, &video) {
             // Pictures in a folder have no rate of their own, nor has one frame.
             let rate = Some(reader.info().fps).filter(|_| path.is_file() && reader.info().frames > 1);
@@ -93,7 +93,7 @@ impl Examined {
         None
     }
 
-    /// Brings tables and sound to the part, and counts the frames of each modality.
+    /// Brings tables to the part, and counts the frames of each modality.
     fn cut(&mut self, part: Option<Part>) -> Vec<(&'static str, usize)> {
         let mut counts = Vec::new();
         let whole = self.video.as_ref().map(|video| video.info().frames);
@@ -110,18 +110,12 @@ impl Examined {
                 *table = table.slice(s![from..from + rows, ..]).to_owned();
             }
         }
-        match (&mut self.sound, part) {
-            (Some(Sound::Given(table)), _) => {
-                let rows = here(table.nrows());
-                counts.push(("audio features", rows));
-                let from = first.min(table.nrows());
-                *table = table.slice(s![from..from + rows, ..]).to_owned();
-            }
-            (Some(Sound::Samples(samples, rate)), Some(part)) => {
-                let at = |seconds: f64| ((seconds * f64::from(*rate)).round() as usize).min(samples.len());
-                *samples = samples[at(part.start)..at(part.start + part.seconds)].to_vec();
-            }
-            _ => {}
+        // Samples were read of the part alone.
+        if let Some(Sound::Given(table)) = &mut self.sound {
+            let rows = here(table.nrows());
+            counts.push(("audio features", rows));
+            let from = first.min(table.nrows());
+            *table = table.slice(s![from..from + rows, ..]).to_owned();
         }
         if wanted != usize::MAX {
             // A recording that ends within the part is too short.
@@ -180,14 +174,19 @@ impl Examined {
     }
 }
 
-fn read_sound(path: &Path) -> Result<Sound, DataError> {
+fn read_sound(path: &Path, part: Option<Part>) -> Result<Sound, DataError> {
     if has_extension(path, "npy") {
         return Ok(Sound::Given(read_audio_features(path)?));
     }
-    let audio = read_audio(path)?;
+    let whole = AudioOptions::default();
+    let options = part.map_or(whole, |part| AudioOptions { from: part.start, seconds: part.seconds, ..whole });
+    let audio = read_audio_with(path, &options)?;
     let samples = audio.mono();
     match samples.iter().position(|sample| !sample.is_finite()) {
-        Some(at) => Err(DataError::Sound { file: path.to_owned(), why: format!("sample {at} is not finite") }),
+        Some(at) => {
+            let at = at + part.map_or(0, |part| (part.start * f64::from(audio.rate)).round() as usize);
+            Err(DataError::Sound { file: path.to_owned(), why: format!("sample {at} is not finite") })
+        }
         None => Ok(Sound::Samples(samples, audio.rate)),
     }
 }

@@ -2,13 +2,12 @@
 
 use super::clip::{Examined, Expected, check_decoded};
 use super::finding::{Fault, Finding, Kind, Modality, Severity};
-use super::on_threads;
 use super::report::{ClipCounts, Diagnosis, SplitCounts};
 use super::same::{self, Hashed};
 use crate::arrays::read_mean_face;
 use crate::corpus::{Corpus, Split};
 use crate::prepare::corpus_neighbours;
-use crate::{ClipId, DataError, Progress};
+use crate::{ClipId, DataError, Progress, threads};
 use react_media::VideoReader;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -62,7 +61,7 @@ pub fn examine(
         .collect();
     let expected = corpus_rate(corpus).unwrap_or(Expected { fps: 25.0, own_rate: false });
     progress.total(clips.len());
-    let examined = on_threads(&clips, threads, |(index, split, clip)| {
+    let examined = threads::map(&clips, threads, || (), |(), (index, split, clip)| {
         progress.message(clip.path());
         let result = one(corpus, *index, split, clip, expected);
         progress.advance(1);

@@ -2,11 +2,10 @@
 
 use super::dyads::{decode, unlisted};
 use super::finding::{Fault, Finding, Kind, Modality, Severity, kind_of};
-use super::on_threads;
 use super::report::{ClipCounts, Diagnosis, SplitCounts};
 use super::same::{self, Hashed};
 use crate::hume::{HumeClip, HumeCorpus, HumeRecipe, Sampling, Sound, read_sound};
-use crate::{DataError, Progress};
+use crate::{DataError, Progress, threads};
 use react_media::VideoReader;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,7 +42,7 @@ pub fn examine_hume(root: &Path, recipe: &HumeRecipe, threads: usize, progress: 
         corpus.splits().iter().enumerate().flat_map(|(index, split)| split.clips().iter().map(move |clip| (index, clip))).collect();
     progress.total(clips.len());
     let names: Vec<&str> = corpus.splits().iter().map(|split| split.name()).collect();
-    let examined = on_threads(&clips, threads, |(index, clip)| {
+    let examined = threads::map(&clips, threads, || (), |(), (index, clip)| {
         progress.message(&clip.id);
         let result = one(root, *index, names[*index], clip, recipe.sound.steps);
         progress.advance(1);

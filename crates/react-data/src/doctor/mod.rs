@@ -25,29 +25,3 @@ pub use report::{Diagnosis, Files, SplitCounts};
 pub(crate) use clip::{Examined, Expected, check_decoded};
 pub(crate) use dyads::corpus_rate;
 pub(crate) use finding::kind_of;
-
-use crate::DataError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// `work` of each of `items` in their order, by so many threads; 0 takes one per core.
-fn on_threads<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Result<Vec<R>, DataError> {
-    let next = AtomicUsize::new(0);
-    let one = || {
-        let mut results = Vec::new();
-        while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, items.get(index)?))) {
-            results.push((index, work(item)));
-        }
-        results
-    };
-    let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(items.len()).max(1)).map(|_| scope.spawn(one)).collect();
-        workers.into_iter().map(|worker| worker.join()).collect::<Result<Vec<_>, _>>()
-    })
-    .map_err(|_| DataError::Loader("a thread failed; this is a defect".to_owned()))?
-    .into_iter()
-    .flatten()
-    .collect();
-    results.sort_by_key(|(index, _)| *index);
-    Ok(results.into_iter().map(|(_, result)| result).collect())
-}

@@ -8,7 +8,7 @@ mod split;
 pub use clip::Clip;
 pub use split::{Cut, PackedSplit, Role};
 
-pub(crate) use pictures::{Workshop, cores};
+pub(crate) use pictures::Workshop;
 pub(crate) use source::FrameSource;
 use source::Sources;
 

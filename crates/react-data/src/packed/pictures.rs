@@ -21,12 +21,8 @@ pub(crate) struct Workshop {
 impl Default for Workshop {
     /// All cores, a new buffer.
     fn default() -> Self {
-        Self { threads: cores(), buffer: Vec::new() }
+        Self { threads: crate::threads::cores(), buffer: Vec::new() }
     }
-}
-
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Part of a batch's pictures: of a clip, from a byte on, into their place.

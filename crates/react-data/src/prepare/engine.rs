@@ -7,12 +7,13 @@ use super::verify::write_sums;
 use super::{PrepareReport, Progress, sweep};
 use crate::DataError;
 use crate::packed::PACKED_JSON;
+use crate::threads;
 use react_store::free_bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is packed to where: units of work, and how each is made of its sources.
 pub(crate) trait Job: Sync {
@@ -209,29 +210,10 @@ impl<J: Job> Run<'_, J> {
 
     /// Does all work; each result says whether anything had to be packed.
     fn all(&self, open: &[Work<'_, J::Unit>], threads: usize) -> Result<Vec<(Done, bool)>, DataError> {
-        // Threads of our own, not a rayon pool: a rayon thread that waits for another pool takes up more of our work
-        // meanwhile, clip within clip, until its stack is full.
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let (mut buffers, mut results) = (J::Buffers::default(), Vec::new());
-            while let Some((index, work)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, open.get(i)?))) {
-                results.push((index, self.one(work, &mut buffers)));
-            }
-            results
-        };
-        let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
-        let mut results: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.min(open.len()).max(1)).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().map(|worker| worker.join()).collect::<Result<Vec<_>, _>>()
-        })
-        .map_err(|_| DataError::Packed { dir: self.job.out().to_owned(), why: "a thread failed; this is a defect".to_owned() })?
-        .into_iter()
-        .flatten()
-        .collect();
-        // By place in the corpus, whoever did them: also the error that is shown is the first.
-        results.sort_by_key(|(index, _)| *index);
+        // In the corpus's order, whoever did them: also the error that is shown is the first.
+        let results = threads::map(open, threads, J::Buffers::default, |buffers, work| self.one(work, buffers))?;
         let mut finished = Vec::with_capacity(results.len());
-        for (_, result) in results {
+        for result in results {
             // Those that a stop left undone come as `None`, and only ever beside an error.
             finished.extend(result?);
         }

@@ -6,13 +6,13 @@ use super::source::content_hash;
 use super::sweep::{FOLDERS, is_leftover};
 use crate::DataError;
 use crate::packed::{PACKED_JSON, read_packed_json};
+use crate::threads;
 use react_store::{StoreError, read_npy_header, write_atomic};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Hashes of what the manifest cannot hash, in the form of `b3sum`.
 pub(super) const SUMS: &str = "BLAKE3SUMS";
@@ -100,12 +100,12 @@ pub fn verify(out: &Path, threads: usize, progress: &dyn Progress) -> Result<Ver
     progress.total(wanted.len() + videos.len());
 
     let files: Vec<_> = wanted.iter().collect();
-    let checked = each(&files, threads, progress, |(path, wanted)| check(&out.join(path), wanted));
-    for ((path, _), (_, found)) in files.iter().zip(checked) {
+    let checked = each(&files, threads, progress, |(path, wanted)| check(&out.join(path), wanted))?;
+    for ((path, _), found) in files.iter().zip(checked) {
         report.take(path, found.map_err(|error| *error)?);
     }
-    let checked = each(&videos, threads, progress, |(root, path, blake3)| check_source(&root.join(path), blake3));
-    for ((root, path, _), (_, found)) in videos.iter().zip(checked) {
+    let checked = each(&videos, threads, progress, |(root, path, blake3)| check_source(&root.join(path), blake3))?;
+    for ((root, path, _), found) in videos.iter().zip(checked) {
         report.take(&root.join(path).display().to_string(), found.map_err(|error| *error)?);
     }
     find_others(out, &info.splits, &wanted, &mut report)?;
@@ -130,33 +130,19 @@ impl VerifyReport {
 /// A finding, or what the system refused: boxed, for there is one of every file.
 type Checked = Result<Found, Box<DataError>>;
 
-/// Does `work` of every item on some threads; results are in the items' order, with their numbers.
+/// Does `work` of every item on some threads; results are in the items' order.
 fn each<T: Sync>(
     items: &[T],
     threads: usize,
     progress: &dyn Progress,
     work: impl Fn(&T) -> Result<Found, DataError> + Sync,
-) -> Vec<(usize, Checked)> {
-    let threads = if threads == 0 { crate::packed::cores() } else { threads }.clamp(1, items.len().max(1));
-    let next = AtomicUsize::new(0);
-    let one = || {
-        let mut results = Vec::new();
-        while let Some((i, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?))) {
-            results.push((i, work(item).map_err(Box::new)));
-            progress.advance(1);
-        }
-        results
+) -> Result<Vec<Checked>, DataError> {
+    let checked = |(): &mut (), item: &T| {
+        let checked = work(item).map_err(Box::new);
+        progress.advance(1);
+        checked
     };
-    let mut results: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, one).ok()).collect();
-        let mut results = one();
-        for other in others {
-            results.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        results
-    });
-    results.sort_unstable_by_key(|(i, _)| *i);
-    results
+    threads::map(items, threads, || (), checked)
 }
 
 /// What is missing is a finding; what the system refuses otherwise is an error.

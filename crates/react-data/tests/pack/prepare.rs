@@ -1,6 +1,6 @@
 //! A corpus made by hand goes through `prepare`: contents, resuming, errors.
 
-use crate::tiny::{FRAMES, RATE, SHAPE, SIDE, Tiny, coeffs_of, digest, emotion, picture};
+use crate::tiny::{FRAMES, RATE, SHAPE, SIDE, Tiny, add_videos, coeffs_of, digest, emotion, picture, video_fixture};
 use react_data::{Packed, Progress, Role, mfcc_per_frame, prepare};
 use react_media::{FrameShape, Resizer, VideoReader, read_audio};
 use std::fs::{self, File};
@@ -237,17 +237,8 @@ fn videos_of_other_programs_and_their_progress() {
         fn message(&self, _: &str) {}
     }
 
-    // One pair of 40 frames as FFmpeg (H.264 with B-frames) and OpenCV (motion JPEG in AVI) wrote them.
     let tiny = Tiny::new();
-    let fixture = |name: &str| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/video")).join(name);
-    for (seed, person, video, extension) in [(0, "E", "h264_high_b.mp4", "mp4"), (1, "N", "mjpeg_opencv.avi", "avi")] {
-        let clip = format!("NoXI/c1/{person}/1");
-        tiny.write_clip("test", &clip, seed, 40);
-        let pngs = tiny.source("test", "Video_files", &clip);
-        fs::remove_dir_all(&pngs).unwrap();
-        fs::copy(fixture(video), pngs.with_extension(extension)).unwrap();
-    }
-    fs::write(tiny.root().join("test.csv"), ",speaker_path,listener_path\n0,NoXI/c1/E/1,NoXI/c1/N/1\n").unwrap();
+    add_videos(&tiny);
     let mut config = tiny.config("out", 2);
     config.shape = FrameShape::default();
     let count = Count(Mutex::new((0, 0)));
@@ -258,6 +249,6 @@ fn videos_of_other_programs_and_their_progress() {
     for (role, video) in [(Role::Speaker, "h264_high_b.mp4"), (Role::Listener, "mjpeg_opencv.avi")] {
         let frames = test.clip(0, role).unwrap().frames().unwrap();
         assert_eq!(frames.dim(), (40, 224, 224, 3));
-        assert!(frames.as_slice().unwrap() == packed_frames(&fixture(video), FrameShape::default()), "{video}");
+        assert!(frames.as_slice().unwrap() == packed_frames(&video_fixture(video), FrameShape::default()), "{video}");
     }
 }

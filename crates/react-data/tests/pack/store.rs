@@ -1,6 +1,6 @@
 //! Stores, room and disk: frames that stay in their videos, what packing says it needs, files that were damaged, disks that are full.
 
-use crate::tiny::{FRAMES, Tiny, digest};
+use crate::tiny::{FRAMES, Tiny, add_videos, digest};
 use react_data::{Loader, LoaderConfig, Packed, PackedSplit, PrepareConfig, Progress, Recipe, Store, VerifyReport, prepare, verify};
 use react_media::FrameShape;
 use std::fs;
@@ -14,19 +14,6 @@ fn of_sources(tiny: &Tiny, out: &str) -> PrepareConfig {
 
 fn split(out: &Path, name: &str) -> PackedSplit {
     Packed::open(out).unwrap().split(name).unwrap()
-}
-
-/// A pair of 40 frames as FFmpeg (H.264 with B-frames) and OpenCV (motion JPEG in AVI) wrote them, as the split test.
-fn add_videos(tiny: &Tiny) {
-    let fixture = |name: &str| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/video")).join(name);
-    for (seed, person, video, extension) in [(0, "E", "h264_high_b.mp4", "mp4"), (1, "N", "mjpeg_opencv.avi", "avi")] {
-        let clip = format!("NoXI/c1/{person}/1");
-        tiny.write_clip("test", &clip, seed, 40);
-        let pngs = tiny.source("test", "Video_files", &clip);
-        fs::remove_dir_all(&pngs).unwrap();
-        fs::copy(fixture(video), pngs.with_extension(extension)).unwrap();
-    }
-    fs::write(tiny.root().join("test.csv"), ",speaker_path,listener_path\n0,NoXI/c1/E/1,NoXI/c1/N/1\n").unwrap();
 }
 
 #[test]

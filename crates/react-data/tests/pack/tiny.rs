@@ -165,3 +165,20 @@ pub(crate) fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
 pub(crate) fn digest(folder: &Path) -> Vec<(String, String)> {
     tree(folder).into_iter().map(|(name, bytes)| (name, blake3::hash(&bytes).to_hex().to_string())).collect()
 }
+
+/// A pair of 40 frames as FFmpeg (H.264 with B-frames) and OpenCV (motion JPEG in AVI) wrote them, as the split test.
+pub(crate) fn add_videos(tiny: &Tiny) {
+    for (seed, person, video, extension) in [(0, "E", "h264_high_b.mp4", "mp4"), (1, "N", "mjpeg_opencv.avi", "avi")] {
+        let clip = format!("NoXI/c1/{person}/1");
+        tiny.write_clip("test", &clip, seed, 40);
+        let pngs = tiny.source("test", "Video_files", &clip);
+        fs::remove_dir_all(&pngs).unwrap();
+        fs::copy(video_fixture(video), pngs.with_extension(extension)).unwrap();
+    }
+    fs::write(tiny.root().join("test.csv"), ",speaker_path,listener_path\n0,NoXI/c1/E/1,NoXI/c1/N/1\n").unwrap();
+}
+
+/// A video of the repository's fixtures.
+pub(crate) fn video_fixture(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/video")).join(name)
+}

@@ -102,7 +102,7 @@ impl BasicConv {
         // A kernel of one pixel takes a picture as one row.
         let [height, width] = if point { [1, x.size[0] * x.size[1]] } else { x.size };
         let conv = Conv { height, width, ..self.conv };
-        let (packed_for, weights) = self.packed.get_or_init(|| (conv, conv.pack(&self.weights, false)));
+        let (packed_for, weights) = self.packed.get_or_init(|| (conv, conv.pack(&self.weights)));
         // Every layer sees pictures of one size: the network's input has one.
         debug_assert_eq!(*packed_for, conv);
         let size = if point { x.size } else { conv.out().unwrap_or([0, 0]) };

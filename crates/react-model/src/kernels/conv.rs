@@ -45,18 +45,19 @@ impl Time {
     pub(crate) const FRAME: Self = Self { kernel: 1, stride: 1 };
 }
 
-/// A convolution's weights, packed for the forward product and for the input gradient, where that is wanted.
+/// A convolution's weights, packed for the forward product.
 #[derive(Debug)]
 pub(crate) enum Weights {
-    Direct {
-        forward: Packed,
-        /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights.
-        backward: Vec<Vec<([usize; 2], Packed)>>,
-    },
-    Winograd {
-        forward: Kernels,
-        backward: Option<Kernels>,
-    },
+    Direct(Packed),
+    Winograd(Kernels),
+}
+
+/// A convolution's weights, packed for the gradient of its input.
+#[derive(Debug)]
+pub(crate) enum GradientWeights {
+    /// Per temporal tap and phase: taps of the two axes, and the packed part of the weights.
+    Direct(Vec<Vec<([usize; 2], Packed)>>),
+    Winograd(Kernels),
 }
 
 /// Floats of a padded frame below which frames are worked on in groups.
@@ -182,15 +183,21 @@ impl Conv {
         (oy + self.reach(0) - 1) * self.grad_row() + (self.reach(1) - 1) * self.cout
     }
 
-    /// Packs `[cout, cin, kt, kh, kw]` weights.
-    pub(crate) fn pack(&self, weights: &[f32], input_gradient: bool) -> Weights {
+    /// Packs `[cout, cin, kt, kh, kw]` weights for [`Self::forward`].
+    pub(crate) fn pack(&self, weights: &[f32]) -> Weights {
         if self.winograd() {
-            let kernels = |back| Kernels::new(weights, self.cin, self.cout, back);
-            return Weights::Winograd { forward: kernels(false), backward: input_gradient.then(|| kernels(true)) };
+            return Weights::Winograd(Kernels::new(weights, self.cin, self.cout, false));
         }
-        let times = if input_gradient { self.time.kernel } else { 0 };
-        let backward = |t| self.phases().map(|phase| self.pack_phase(weights, t, phase)).collect();
-        Weights::Direct { forward: self.pack_forward(weights), backward: (0..times).map(backward).collect() }
+        Weights::Direct(self.pack_forward(weights))
+    }
+
+    /// Packs the same weights for [`Self::input_gradient`].
+    pub(crate) fn pack_gradient(&self, weights: &[f32]) -> GradientWeights {
+        if self.winograd() {
+            return GradientWeights::Winograd(Kernels::new(weights, self.cin, self.cout, true));
+        }
+        let phases = |t| self.phases().map(|phase| self.pack_phase(weights, t, phase)).collect();
+        GradientWeights::Direct((0..self.time.kernel).map(phases).collect())
     }
 
     /// Rows (tap, ci), columns co.
@@ -265,9 +272,9 @@ impl Conv {
     /// y of `count` frames, added to what `out` holds or written; `padded` holds the [`Self::reach_in_time`] frames that they see.
     pub(crate) fn forward(&self, count: usize, padded: &[f32], weights: &Weights, out: &mut [f32], accumulate: bool) {
         match weights {
-            Weights::Direct { forward, .. } => self.direct(count, padded, forward, out, accumulate),
-            Weights::Winograd { forward, .. } => {
-                winograd::forward(count, padded, self.input_plane(), forward, out, self.output_plane(), accumulate);
+            Weights::Direct(packed) => self.direct(count, padded, packed, out, accumulate),
+            Weights::Winograd(kernels) => {
+                winograd::forward(count, padded, self.input_plane(), kernels, out, self.output_plane(), accumulate);
             }
         }
     }
@@ -391,15 +398,10 @@ impl Conv {
 
     /// What `count` frames of dy (padded) give to dx (not padded) through the temporal tap `tap`, written or added to: to every
     /// `time.stride`-th frame from the first on. Pixels that no tap of a picture reaches are left alone.
-    pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &Weights, tap: usize, dx: &mut [f32], accumulate: bool) {
+    pub(crate) fn input_gradient(&self, count: usize, dy: &[f32], weights: &GradientWeights, tap: usize, dx: &mut [f32], accumulate: bool) {
         let backward = match weights {
-            Weights::Direct { backward, .. } => &backward[tap],
-            Weights::Winograd { backward, .. } => {
-                if let Some(kernels) = backward {
-                    self.input_gradient_by_tiles(count, dy, kernels, dx, accumulate);
-                }
-                return;
-            }
+            GradientWeights::Direct(taps) => &taps[tap],
+            GradientWeights::Winograd(kernels) => return self.input_gradient_by_tiles(count, dy, kernels, dx, accumulate),
         };
         let (dx_frame, ho) = (self.time.stride * self.in_frame(), self.sizes()[0]);
         for (phase, ([jy, jx], packed)) in self.phases().zip(backward) {
@@ -517,7 +519,7 @@ mod tests {
                     }
                 }
             }
-            let weights = conv.pack(&w, true);
+            let (weights, gradient_weights) = (conv.pack(&w), conv.pack_gradient(&w));
             let (mut padded, mut padded_dy) = (vec![0.0; n * conv.padded_frame()], vec![0.0; n * conv.grad_frame()]);
             for f in 0..n {
                 conv.pad(&x[f * conv.in_frame()..][..conv.in_frame()], &mut padded[f * conv.padded_frame()..][..conv.padded_frame()]);
@@ -528,7 +530,7 @@ mod tests {
             }
             let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; conv.weight_sums()]);
             conv.forward(n, &padded, &weights, &mut y, false);
-            conv.input_gradient(n, &padded_dy, &weights, 0, &mut dx, false);
+            conv.input_gradient(n, &padded_dy, &gradient_weights, 0, &mut dx, false);
             conv.weight_gradient(n, &padded, &padded_dy, &mut dw);
             let dw = conv.sum_weight_gradients(&[dw]);
             for (name, got, want) in [("y", y, y_want), ("dx", dx, dx_want), ("dw", dw, dw_want)] {

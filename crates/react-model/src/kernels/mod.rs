@@ -18,7 +18,7 @@ mod tile;
 mod winograd;
 
 pub(crate) use attention::{AttentionShape, Heads};
-pub(crate) use conv::{Conv, Time, Weights};
+pub(crate) use conv::{Conv, GradientWeights, Time, Weights};
 pub(crate) use lstm::{LstmShape, LstmTrace};
 pub use memory::keep_freed_memory;
 pub use norm::Tail;

@@ -2,7 +2,7 @@ use super::input::Input;
 use super::linear::column_sums;
 use super::{floats, gradient, with_floats};
 use crate::kernels::memory::{Scratch, zeros};
-use crate::kernels::{Conv, PARTS, Time, Weights, part};
+use crate::kernels::{Conv, GradientWeights, PARTS, Time, part};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -95,7 +95,7 @@ impl Conv3d {
 
     fn forward(&self, x: Input, weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let conv = &self.conv;
-        let weights = conv.pack(weight, false);
+        let weights = conv.pack(weight);
         let group = conv.group();
         let mut y = zeros(self.clips * self.out * conv.out_frame());
         let mut tasks = Vec::new();
@@ -166,7 +166,7 @@ impl Conv3d {
 
     fn input_gradient(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
         let conv = &self.conv;
-        let weights = conv.pack(weight, true);
+        let weights = conv.pack_gradient(weight);
         let mut dx = zeros(self.clips * self.frames * conv.in_frame());
         let chunk = conv.group() * conv.time.stride;
         let mut tasks = Vec::new();
@@ -183,7 +183,7 @@ impl Conv3d {
     }
 
     /// dx of the frames of a clip from `first` on: y_o saw the frames o·stride + tap − before.
-    fn part_input_gradient(&self, weights: &Weights, grad: &[f32], clip: usize, first: usize, dx: &mut [f32], dy: &mut Scratch) {
+    fn part_input_gradient(&self, weights: &GradientWeights, grad: &[f32], clip: usize, first: usize, dx: &mut [f32], dy: &mut Scratch) {
         let (conv, Time { kernel, stride }) = (&self.conv, self.conv.time);
         let end = first + dx.len() / conv.in_frame();
         let seen_by = |tap: usize| {

@@ -1,7 +1,7 @@
 use super::input::Input;
 use super::{floats, gradient, with_floats};
 use crate::kernels::memory::{Scratch, copy, zeros};
-use crate::kernels::{Conv, Moments, PARTS, Tail, Tiled, Time, Weights, Winners, part};
+use crate::kernels::{Conv, GradientWeights, Moments, PARTS, Tail, Tiled, Time, Winners, part};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -184,7 +184,7 @@ impl ConvBlock {
         let Some(saved) = self.saved.get() else { candle_core::bail!("conv_block: backward without a forward that kept its output") };
         let conv = &self.conv;
         let tiled = self.gradient_statistics(saved, res, grad);
-        let weights = conv.pack(weight, input_gradient);
+        let weights = input_gradient.then(|| conv.pack_gradient(weight));
         let mut dx = match (input_gradient, self.tail) {
             (false, _) => Vec::new(),
             (true, Tail::ReluAdd) => copy(grad),
@@ -203,7 +203,7 @@ impl ConvBlock {
             tasks.push((frames, own));
         }
         let part_gradients: Vec<Vec<f32>> =
-            tasks.into_par_iter().map(|(frames, dx)| self.part_gradient(x, saved, grad, &tiled, &weights, frames, dx)).collect();
+            tasks.into_par_iter().map(|(frames, dx)| self.part_gradient(x, saved, grad, &tiled, weights.as_ref(), frames, dx)).collect();
         Ok((dx, conv.sum_weight_gradients(&part_gradients)))
     }
 
@@ -215,7 +215,7 @@ impl ConvBlock {
         saved: &Saved,
         grad: &[f32],
         tiled: &[Tiled],
-        weights: &Weights,
+        weights: Option<&GradientWeights>,
         frames: Range<usize>,
         dx: &mut [f32],
     ) -> Vec<f32> {
@@ -228,8 +228,8 @@ impl ConvBlock {
         let mut other = Vec::new();
         for first in frames.clone().step_by(group) {
             let count = group.min(frames.end - first);
+            x.pad_group(conv, first, count, &mut padded);
             for i in 0..count {
-                x.pad(conv, first + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
                 let y = &saved.y[(first + i) * conv.out_frame()..][..conv.out_frame()];
                 let dy = &mut dy[i * conv.grad_frame()..][..conv.grad_frame()];
                 let mut of_place = |place: usize, dy: &mut [f32]| {
@@ -250,7 +250,7 @@ impl ConvBlock {
                 }
             }
             conv.weight_gradient(count, &padded, &dy, &mut dw);
-            if !dx.is_empty() {
+            if let Some(weights) = weights {
                 let dx = &mut dx[(first - frames.start) * conv.in_frame()..][..count * conv.in_frame()];
                 conv.input_gradient(count, &dy, weights, 0, dx, self.tail == Tail::ReluAdd);
             }
@@ -287,7 +287,7 @@ impl ConvBlock {
 
 /// The convolution of n frames, and the moments of each.
 pub(super) fn convolve(conv: &Conv, n: usize, x: Input, weight: &[f32]) -> (Vec<f32>, Vec<Moments>) {
-    let weights = conv.pack(weight, false);
+    let weights = conv.pack(weight);
     let mut y = zeros(n * conv.out_frame());
     let group = conv.group();
     let moments: Vec<Vec<Moments>> = y
@@ -297,9 +297,7 @@ pub(super) fn convolve(conv: &Conv, n: usize, x: Input, weight: &[f32]) -> (Vec<
             || Scratch::zeros(group * conv.padded_frame()),
             |padded, (g, y)| {
                 let count = y.len() / conv.out_frame();
-                for i in 0..count {
-                    x.pad(conv, g * group + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
-                }
+                x.pad_group(conv, g * group, count, padded);
                 conv.forward(count, padded, &weights, y, false);
                 y.chunks_exact(conv.out_frame()).map(|frame| Moments::of(frame, conv.cout)).collect()
             },

@@ -5,7 +5,7 @@ use super::conv_block::{conv_of, convolve};
 use super::input::Input;
 use super::{ChannelStatistics, floats, gradient, with_floats};
 use crate::kernels::memory::{Scratch, zeros};
-use crate::kernels::{Conv, Moments, PARTS, Weights, multiversion, part};
+use crate::kernels::{Conv, GradientWeights, Moments, PARTS, multiversion, part};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -147,16 +147,14 @@ impl ConvNorm {
     /// Statistics are known and no backward pass comes: the convolution's output never leaves the cache.
     fn forward_fixed(&self, x: Input, parameters: &Parameters, residual: &[f32], statistics: &ChannelStatistics) -> Vec<f32> {
         let (conv, out_frame) = (&self.conv, self.out_frame());
-        let weights = conv.pack(&parameters.weight, false);
+        let weights = conv.pack(&parameters.weight);
         let affine = Affine::new(statistics, &parameters.affine);
         let group = conv.group();
         let mut out = zeros(self.n * out_frame);
         let scratch = || (Scratch::zeros(group * conv.padded_frame()), Scratch::any(group * conv.out_frame()), Vec::new());
         out.par_chunks_mut(group * out_frame).enumerate().for_each_init(scratch, |(padded, y, winners), (g, out)| {
             let count = out.len() / out_frame;
-            for i in 0..count {
-                x.pad(conv, g * group + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
-            }
+            x.pad_group(conv, g * group, count, padded);
             let y = &mut y[..count * conv.out_frame()];
             conv.forward(count, padded, &weights, y, false);
             if self.then == Then::ReluMaxPool {
@@ -223,7 +221,7 @@ impl ConvNorm {
             saved,
             res,
             grad,
-            weights: conv.pack(&parameters.weight, wanted.input),
+            weights: wanted.input.then(|| conv.pack_gradient(&parameters.weight)),
             affine: Affine::with_gradient(statistics, &parameters.affine, &sums),
         };
         let mut dx = if wanted.input { zeros(self.n * conv.in_frame()) } else { Vec::new() };
@@ -277,8 +275,8 @@ impl ConvNorm {
         let mut own = Scratch::any(conv_frame);
         for first in frames.clone().step_by(group) {
             let count = group.min(frames.end - first);
+            step.x.pad_group(conv, first, count, &mut padded);
             for i in 0..count {
-                step.x.pad(conv, first + i, &mut padded[i * conv.padded_frame()..][..conv.padded_frame()]);
                 let g = match through.get_mut((first + i - frames.start) * conv_frame..) {
                     Some(through) if !through.is_empty() => &mut through[..conv_frame],
                     _ => &mut own[..],
@@ -292,9 +290,9 @@ impl ConvNorm {
                 }
             }
             conv.weight_gradient(count, &padded, &dy, &mut dw);
-            if !dx.is_empty() {
+            if let Some(weights) = &step.weights {
                 let dx = &mut dx[(first - frames.start) * conv.in_frame()..][..count * conv.in_frame()];
-                conv.input_gradient(count, &dy, &step.weights, 0, dx, false);
+                conv.input_gradient(count, &dy, weights, 0, dx, false);
             }
         }
         dw
@@ -328,7 +326,8 @@ struct Step<'a> {
     saved: &'a Saved,
     res: &'a [f32],
     grad: &'a [f32],
-    weights: Weights,
+    /// Where the gradient of the input is wanted.
+    weights: Option<GradientWeights>,
     affine: Affine,
 }
 

@@ -40,6 +40,13 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Copies `count` frames from `first` on into padded ones.
+    pub(super) fn pad_group(&self, conv: &Conv, first: usize, count: usize, padded: &mut [f32]) {
+        for (i, padded) in padded.chunks_exact_mut(conv.padded_frame()).take(count).enumerate() {
+            self.pad(conv, first + i, padded);
+        }
+    }
+
     /// Elements that are floats; none of bytes.
     pub(super) fn floats(&self, range: std::ops::Range<usize>) -> &[f32] {
         match self {
