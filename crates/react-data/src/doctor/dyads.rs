@@ -61,12 +61,17 @@ pub fn examine(
         .collect();
     let expected = corpus_rate(corpus).unwrap_or(Expected { fps: 25.0, own_rate: false });
     progress.total(clips.len());
-    let examined = threads::map(&clips, threads, || (), |(), (index, split, clip)| {
-        progress.message(clip.path());
-        let result = one(corpus, *index, split, clip, expected);
-        progress.advance(1);
-        result
-    })?;
+    let examined = threads::map(
+        &clips,
+        threads,
+        || (),
+        |(), (index, split, clip)| {
+            progress.message(clip.path());
+            let result = one(corpus, *index, split, clip, expected);
+            progress.advance(1);
+            result
+        },
+    )?;
 
     let mut counts: Vec<SplitCounts> = corpus
         .splits()

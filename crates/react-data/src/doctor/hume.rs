@@ -42,12 +42,17 @@ pub fn examine_hume(root: &Path, recipe: &HumeRecipe, threads: usize, progress: 
         corpus.splits().iter().enumerate().flat_map(|(index, split)| split.clips().iter().map(move |clip| (index, clip))).collect();
     progress.total(clips.len());
     let names: Vec<&str> = corpus.splits().iter().map(|split| split.name()).collect();
-    let examined = threads::map(&clips, threads, || (), |(), (index, clip)| {
-        progress.message(&clip.id);
-        let result = one(root, *index, names[*index], clip, recipe.sound.steps);
-        progress.advance(1);
-        result
-    })?;
+    let examined = threads::map(
+        &clips,
+        threads,
+        || (),
+        |(), (index, clip)| {
+            progress.message(&clip.id);
+            let result = one(root, *index, names[*index], clip, recipe.sound.steps);
+            progress.advance(1);
+            result
+        },
+    )?;
     let mut hashes = Vec::new();
     for ((index, _), (clip, files)) in clips.iter().zip(examined) {
         counts[*index].add(&clip);
