@@ -8,11 +8,12 @@
 //! bench_data loader PACKED BATCHES          batches of 4 × 256 frames of the split train, and a plain copy of as many bytes
 //! bench_data source PACKED BATCHES          the same of a store of sources
 //! ```
+//! With the word `ffmpeg` before the case FFmpeg decodes, in a program built with `--features ffmpeg`.
 #![allow(clippy::print_stdout, reason = "an example speaks to its user")]
 
 use ndarray::{Array2, Array3};
 use react_data::{Loader, LoaderConfig, Packed, Prefetch, PrepareConfig, Recipe, Store, mfcc_per_frame, prepare};
-use react_media::{Quality, VideoReader, VideoWriter, write_wav};
+use react_media::{Decoder, Quality, VideoOptions, VideoReader, VideoWriter, write_wav};
 use std::error::Error;
 use std::fs;
 use std::hint::black_box;
@@ -30,7 +31,12 @@ const RATE: u32 = 44_100;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.first() == Some(&"ffmpeg") {
+        words.remove(0);
+        VideoOptions { decoder: Decoder::Ffmpeg, ..VideoOptions::default() }.set_for_the_program()?;
+    }
+    match words[..] {
         ["make", root, pairs] => make(Path::new(root), pairs.parse()?),
         ["features", wav] => features(Path::new(wav)),
         ["decode", mp4] => decode(Path::new(mp4)),
@@ -38,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["pack", root, out, "source"] => pack(Path::new(root), Path::new(out), Store::Source),
         ["loader", packed, batches] => loader(Path::new(packed), batches.parse()?, true),
         ["source", packed, batches] => loader(Path::new(packed), batches.parse()?, false),
-        _ => Err("usage: bench_data make ROOT PAIRS | features WAV | decode MP4 | pack ROOT OUT npy|source | loader PACKED BATCHES | source PACKED BATCHES".into()),
+        _ => Err("usage: bench_data [ffmpeg] make ROOT PAIRS | features WAV | decode MP4 | pack ROOT OUT npy|source | loader PACKED BATCHES | source PACKED BATCHES".into()),
     }
 }
 

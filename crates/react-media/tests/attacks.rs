@@ -70,3 +70,22 @@ fn hostile_files_get_their_errors_in_bounded_memory() {
     assert!(errors.keys().eq(got.keys()), "an error is listed without its file");
     assert!(most.0 < 512 << 20, "{most:?}");
 }
+
+#[test]
+fn the_largest_png_is_read_in_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.png");
+    let (width, height) = (4096, 2304);
+    // The kind with the most bytes a pixel: 16 bits of four channels.
+    let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    encoder.set_compression(png::Compression::Fastest);
+    let mut writer = encoder.write_header().unwrap().into_stream_writer().unwrap();
+    let row: Vec<u8> = (0..width * 8).map(|i| (i % 251) as u8).collect();
+    (0..height).for_each(|_| std::io::Write::write_all(&mut writer, &row).unwrap());
+    writer.finish().unwrap();
+    let (image, peak) = memory(|| read_png(&path).unwrap());
+    assert_eq!((image.width, image.height, image.rgb[1]), (4096, 2304, 2));
+    assert!(peak <= 512 << 20, "{peak}");
+}

@@ -34,6 +34,8 @@ pub(crate) fn run(flags: &[String]) -> Result<()> {
 /// Both sides.
 struct Bench {
     ours: PathBuf,
+    /// The same program with the feature `ffmpeg`, where the system has FFmpeg's libraries.
+    with_ffmpeg: Option<PathBuf>,
     python: String,
     /// Whether a program can be bound to a core.
     taskset: bool,
@@ -43,6 +45,12 @@ impl Bench {
     /// One measurement of ours.
     fn ours(&self, words: &[&str]) -> Result<Vec<Value>> {
         lines(&finish(Command::new(&self.ours).args(words), 2, false)?)
+    }
+
+    /// The same with FFmpeg's decoder; none where it is not there.
+    fn with_ffmpeg(&self, words: &[&str]) -> Result<Vec<Value>> {
+        let Some(program) = &self.with_ffmpeg else { return Ok(Vec::new()) };
+        lines(&finish(Command::new(program).arg("ffmpeg").args(words), 2, false)?)
     }
 
     /// Measurements of the peer; none where a library of it is missing or fails, with a word.
@@ -84,7 +92,8 @@ impl Best {
 fn measure(folder: &Path, turns: usize) -> Result<String> {
     let python = std::env::var("REACT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let taskset = Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-    let bench = Bench { ours: build("react-data", "bench_data")?, python, taskset };
+    let (ours, with_ffmpeg) = programs(folder)?;
+    let bench = Bench { ours, with_ffmpeg, python, taskset };
     let at = |name: &str| -> Result<String> { Ok(folder.join(name).to_str().context("a path that is no text")?.to_owned()) };
     let (corpus, packed, sources) = (at("corpus")?, at("packed")?, at("sources")?);
     bench.ours(&["make", &corpus, &PAIRS.to_string()])?;
@@ -101,11 +110,8 @@ fn measure(folder: &Path, turns: usize) -> Result<String> {
 fn one_turn(bench: &Bench, best: &mut Best, [corpus, packed, sources, mp4, wav]: [&str; 5], peer: &str) -> Result<()> {
     let number = |line: &Value, key: &str| line[key].as_f64().with_context(|| format!("no {key} in {line}"));
     // Packing again would find everything there.
-    for packed in [packed, sources] {
-        if Path::new(packed).exists() {
-            std::fs::remove_dir_all(packed)?;
-        }
-    }
+    let clear = || [packed, sources].iter().filter(|packed| Path::new(packed).exists()).try_for_each(std::fs::remove_dir_all);
+    clear()?;
     let first = |lines: Vec<Value>| lines.into_iter().next().context("nothing was measured");
     best.most("decode", number(&first(bench.ours(&["decode", mp4])?)?, "rate")?);
     let line = first(bench.ours(&["pack", corpus, packed, "npy"])?)?;
@@ -119,6 +125,16 @@ fn one_turn(bench: &Bench, best: &mut Best, [corpus, packed, sources, mp4, wav]:
     bench.ours(&["pack", corpus, sources, "source"])?;
     let line = first(bench.ours(&["source", sources, BATCHES[1]])?)?;
     best.most("source", number(&line, "frames")? / number(&line, "processor")?);
+
+    if bench.with_ffmpeg.is_some() {
+        clear()?;
+        best.most("decode with ffmpeg", number(&first(bench.with_ffmpeg(&["decode", mp4])?)?, "rate")?);
+        let line = first(bench.with_ffmpeg(&["pack", corpus, packed, "npy"])?)?;
+        best.least("pack with ffmpeg", number(&line, "processor")?.max(f64::MIN_POSITIVE) / number(&line, "clips")?);
+        bench.with_ffmpeg(&["pack", corpus, sources, "source"])?;
+        let line = first(bench.with_ffmpeg(&["source", sources, BATCHES[1]])?)?;
+        best.most("source with ffmpeg", number(&line, "frames")? / number(&line, "processor")?);
+    }
 
     for line in bench.peer(&["decode", mp4]) {
         if let (Some(library), Some(rate)) = (line["library"].as_str(), line["rate"].as_f64()) {
@@ -154,13 +170,16 @@ fn table(best: &Best, encoder: &str, bound: bool) -> Result<String> {
     // What, ours, the peer's, whose, whether more is better, what is asked for, digits.
     let rows = [
         ("decoding to RGB, one core, frames/s", "decode", "decode PyAV", "PyAV", true, "1.3×", 0),
-        ("the same", "decode", "decode OpenCV", "OpenCV", true, "–", 0),
+        ("the same with the feature `ffmpeg`", "decode with ffmpeg", "decode PyAV", "PyAV", true, "1.3×", 0),
+        ("the same in Rust", "decode", "decode OpenCV", "OpenCV", true, "–", 0),
         ("the same", "decode", "decode decord", "decord", true, "–", 0),
         ("packing mp4 → npy 224² with audio features, one core, s a clip", "pack", "pack peer", "the best Python route", false, "3×", 3),
+        ("the same with the feature `ffmpeg`", "pack with ffmpeg", "pack peer", "the best Python route", false, "3×", 3),
         ("78 audio features of 30 s, one core, s", "features", "features peer", "torchaudio, frame by frame", false, "40×", 4),
         ("batches of 4 × 256 frames from npy, GB/s", "loader", "memmap", "numpy's memmap copy", true, "1.2×", 1),
         ("the same", "loader", "copy", "a plain copy with two threads", true, "0.67×", 1),
         ("crops of 256 frames from the mp4, one core, frames/s", "source", "crops", "PyAV", true, "1.3×", 0),
+        ("the same with the feature `ffmpeg`", "source with ffmpeg", "crops", "PyAV", true, "1.3×", 0),
     ];
     for (what, ours, peer, whose, more, asked, digits) in rows {
         let (ours, peer) = (best.get(ours), best.get(peer));
@@ -200,9 +219,28 @@ fn encode(corpus: &Path) -> Result<&'static str> {
     Ok("H.264 High with B-frames of x264 (medium, crf 20)")
 }
 
-/// Builds an example and says where it is: it runs as a program, so that nothing is built between two measurements.
-fn build(package: &str, example: &str) -> Result<PathBuf> {
-    let text = run::output(["build", "--release", "--package", package, "--example", example, "--message-format=json"])?;
+/// The program that measures, and the same with the feature `ffmpeg` where that can be built: as files of their own, so that nothing is
+/// built between two measurements.
+fn programs(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+    let kept = |program: PathBuf, name: &str| -> Result<PathBuf> {
+        let copy = folder.join(name);
+        std::fs::copy(&program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
+        Ok(copy)
+    };
+    let with_ffmpeg = match build("react-data", "bench_data", &["--features", "ffmpeg"]) {
+        Ok(program) => Some(kept(program, "bench_data_ffmpeg")?),
+        Err(error) => {
+            println!("the feature ffmpeg is left out: {error:#}");
+            None
+        }
+    };
+    Ok((kept(build("react-data", "bench_data", &[])?, "bench_data")?, with_ffmpeg))
+}
+
+/// Builds an example and says where it is.
+fn build(package: &str, example: &str, features: &[&str]) -> Result<PathBuf> {
+    let words = ["build", "--release", "--package", package, "--example", example, "--message-format=json"];
+    let text = run::output(words.iter().chain(features))?;
     let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = artifacts.filter(|a| a["target"]["name"] == example).filter_map(|a| a["executable"].as_str().map(PathBuf::from));
     programs.next().context("cargo names no program")
