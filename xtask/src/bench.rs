@@ -4,12 +4,14 @@ mod data;
 mod eri;
 mod metrics;
 mod model;
+mod viz;
 
 use anyhow::Result;
 
 /// Each benchmark by its name.
 type Bench = fn(&[String]) -> Result<()>;
-const BENCHES: [(&str, Bench); 4] = [("model", model::run), ("metrics", metrics::run), ("eri", eri::run), ("data", data::run)];
+const BENCHES: [(&str, Bench); 5] =
+    [("model", model::run), ("metrics", metrics::run), ("eri", eri::run), ("data", data::run), ("viz", viz::run)];
 
 /// `words` are names of benchmarks, and flags for them; without a name all.
 pub(crate) fn run(words: &[String]) -> Result<()> {

@@ -17,12 +17,13 @@ const HELP: &str = "\
 cargo xtask TASK
 
 For developers:
-  ci                 fmt, clippy, tests, doctests, rustdoc, dependency direction, licences
-  bench [NAME]       time a training step (model), the metric suite (metrics), packing and loading (data) beside peers, in release
+  ci [--browser]     fmt, clippy, tests, doctests, rustdoc, dependency direction, licences; the report in a headless browser
+  bench [NAME]       time a training step (model), the metric suite (metrics), packing and loading (data), intensities (eri) beside peers,
+                     and faces, videos and the report (viz), in release
   torture prepare    kill -9 a packing at random moments (--kills 100) and check what it left
 
 For users (the same as `cargo run --release -p react-train -- …`):
-  prepare, doctor, synth, train, evaluate, predict, score, baselines, neighbours, convert, report
+  prepare, doctor, synth, train, evaluate, predict, score, baselines, neighbours, convert, report, render
 ";
 
 fn main() -> ExitCode {
@@ -38,11 +39,12 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
-        Some("ci") => ci::run(),
+        Some("ci") => ci::run(&args[1..]),
         Some("bench") => bench::run(&args[1..]),
         Some("torture") => torture::run(&args[1..]),
         Some(
-            "prepare" | "doctor" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "neighbours" | "convert" | "report",
+            "prepare" | "doctor" | "synth" | "train" | "evaluate" | "predict" | "score" | "baselines" | "neighbours" | "convert" | "report"
+            | "render",
         ) => {
             run::cargo(["run", "--release", "--quiet", "--package", "react-train", "--"].into_iter().chain(args.iter().map(String::as_str)))
         }

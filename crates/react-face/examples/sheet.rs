@@ -1,4 +1,5 @@
-//! Draws a sheet of people and expressions: `cargo run --release -p react-face --example sheet -- sheet.png [size]`.
+//! Draws a sheet of people and expressions, or of every channel at weight 1, each beside the face without it:
+//! `cargo run --release -p react-face --example sheet -- sheet.png [size] [channels]`.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 use react_face::{EXPRESSIONS, Head, Look, Person, Portrait, expression};
@@ -38,14 +39,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let head = Head::embedded();
     println!("{} vertices, {} triangles", head.vertices(), head.triangles());
     let mut cells: Vec<(Person, [f32; 58])> = Vec::new();
-    if only.as_deref() == Some("channels") {
+    if only.is_some() {
         for i in 0..EXPRESSIONS.len() {
-            let mut c = [0.0; 58];
-            c[i] = 1.0;
+            let mut before = [0.0; 58];
             if matches!(EXPRESSIONS[i], "mouthClose" | "tongueOut") {
-                c[24] = 0.6;
+                before[24] = 0.6;
             }
-            cells.push((Person::average(), c));
+            let mut after = before;
+            after[i] = 1.0;
+            cells.extend([before, after].map(|c| (Person::average(), c)));
         }
     } else {
         for row in 0..4 {
@@ -60,6 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (i, (person, c)) in cells.iter().enumerate() {
         Portrait::new(&head, person, Look::default(), size, size).frame(c, &mut frame);
         let (row, column) = (i / columns, i % columns);
+        if i % 2 == 0 && only.is_some() {
+            println!("row {row}, column {column}: {}", EXPRESSIONS[i / 2]);
+        }
         for (y, line) in frame.chunks_exact(size * 3).enumerate() {
             let at = ((row * size + y) * columns + column) * size * 3;
             sheet[at..at + size * 3].copy_from_slice(line);

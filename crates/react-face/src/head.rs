@@ -49,12 +49,13 @@ pub(crate) const MATERIALS: usize = 14;
 /// The vertices that a channel moves, each with its displacement at weight 1.
 pub(crate) type Basis = Vec<(u32, Vec3)>;
 
-/// Triangles with their materials, and a colour factor for each vertex: the same for every pose.
+/// Triangles with their materials: the same for every pose and person.
 #[derive(Debug)]
 pub(crate) struct Topology {
     pub(crate) triangles: Vec<[u32; 3]>,
     pub(crate) materials: Vec<Material>,
-    pub(crate) tints: Vec<Vec3>,
+    /// Whether the mesh has an inside that can be seen, so that what faces away is drawn too.
+    pub(crate) open: bool,
 }
 
 /// A head as a linear model: vertices = mean + Σ identity·basis + Σ expression·basis, then rotated and moved.
@@ -68,6 +69,8 @@ pub struct Head {
     pub(crate) identity: Vec<Basis>,
     pub(crate) expression: Vec<Basis>,
     pub(crate) topology: Arc<Topology>,
+    /// A colour factor for each vertex.
+    pub(crate) tints: Arc<Vec<Vec3>>,
 }
 
 /// A posed head: positions and unit normals per vertex, with what is needed to draw it.
@@ -76,6 +79,7 @@ pub struct Mesh {
     pub(crate) positions: Vec<Vec3>,
     pub(crate) normals: Vec<Vec3>,
     pub(crate) topology: Arc<Topology>,
+    pub(crate) tints: Arc<Vec<Vec3>>,
     pub(crate) palette: [Vec3; MATERIALS],
 }
 
@@ -143,7 +147,13 @@ impl Head {
     /// A mesh to pose into, in the colours of `person`.
     pub(crate) fn mesh(&self, person: &Person) -> Mesh {
         let zeros = vec![[0.0; 3]; self.mean.len()];
-        Mesh { positions: zeros.clone(), normals: zeros, topology: Arc::clone(&self.topology), palette: person.palette }
+        Mesh {
+            positions: zeros.clone(),
+            normals: zeros,
+            topology: Arc::clone(&self.topology),
+            tints: Arc::clone(&self.tints),
+            palette: person.palette,
+        }
     }
 
     /// The person's vertices without expression.

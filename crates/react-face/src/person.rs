@@ -52,6 +52,38 @@ impl Person {
         Self { shape, palette: palette(skin, hair, iris, shirt) }
     }
 
+    /// The same person with another weight of one identity channel, by its name in [`crate::IDENTITY`]; as it was where there
+    /// is no such channel.
+    #[must_use]
+    pub fn with_shape(mut self, channel: &str, weight: f32) -> Self {
+        if let Some(at) = crate::IDENTITY.iter().position(|name| *name == channel) {
+            self.shape[at] = weight;
+        }
+        self
+    }
+
+    /// The same person with hair as the embedded geometry shows it well: neither so thin that the scalp comes through nor so long
+    /// that it hangs in points. For pictures that people look at; the synthetic corpora are drawn without.
+    ///
+    /// ```
+    /// use react_face::{IDENTITY, Person};
+    /// use react_random::Draws;
+    /// let hair = IDENTITY.iter().position(|name| *name == "hairLength").unwrap();
+    /// let groomed = |number| Person::draw(&mut Draws::new(1, "person", number, 0)).groomed();
+    /// assert!((0..50).all(|number| groomed(number).shape()[hair] <= 0.0));
+    /// ```
+    #[must_use]
+    pub fn groomed(mut self) -> Self {
+        for (name, weight) in crate::IDENTITY.iter().zip(&mut self.shape) {
+            match *name {
+                "hairVolume" => *weight = weight.clamp(-0.5, 1.0),
+                "hairLength" => *weight = weight.clamp(-1.2, 0.0),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// The identity weights.
     #[must_use]
     pub fn shape(&self) -> &[f32; IDENTITIES] {

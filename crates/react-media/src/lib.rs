@@ -31,6 +31,7 @@ mod mp4;
 mod mpeg4;
 mod png;
 mod resize;
+mod sound_out;
 mod source;
 mod video;
 mod writer;

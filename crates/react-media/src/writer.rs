@@ -1,14 +1,13 @@
-//! Video out: frames → H.264 in mp4.
+//! Video out: frames → H.264 in mp4, with sound or without.
 
-use crate::MediaError;
 use crate::color::Yuv;
 use crate::png::check_buffer;
-use muxide::api::{Muxer, MuxerBuilder, VideoCodec};
+use crate::sound_out::{PRE_SKIP, RATE, SoundTrack, trim_sound};
+use crate::{Audio, MediaError};
+use muxide::api::{AudioCodec, Muxer, MuxerBuilder, VideoCodec};
 use react_store::AtomicFile;
 use rusty_h264_common::YuvPlanes;
 use rusty_h264_encoder::{Encoder, EncoderConfig, Preset};
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// How good a written video is, against its size and the time it takes.
@@ -24,7 +23,7 @@ pub enum Quality {
 /// The most frames from one that can be jumped to, to the next.
 const KEY_FRAME_EVERY: u32 = 250;
 
-/// Writes H.264 in mp4: BT.601, limited range, 4:2:0, without B-frames or sound; plays in browsers.
+/// Writes H.264 in mp4: BT.601, limited range, 4:2:0, without B-frames; plays in browsers. Sound is Opus.
 ///
 /// The same frames always give the same bytes. The file appears, whole, with [`VideoWriter::finish`]; a writer that is dropped before
 /// leaves none. A size that is odd is made even by repeating the last row or column.
@@ -45,7 +44,8 @@ const KEY_FRAME_EVERY: u32 = 250;
 pub struct VideoWriter {
     path: PathBuf,
     file: AtomicFile,
-    muxer: Muxer<BufWriter<File>>,
+    muxer: Muxer<Vec<u8>>,
+    sound: Option<SoundTrack>,
     encoder: Encoder,
     yuv: Yuv,
     width: usize,
@@ -60,17 +60,53 @@ impl VideoWriter {
     /// # Errors
     /// Where H.264 has no level for the size and rate, or the file cannot be made.
     pub fn create(path: &Path, width: usize, height: usize, fps: f64, quality: Quality) -> Result<Self, MediaError> {
+        Self::new(path, width, height, fps, quality, None)
+    }
+
+    /// As [`VideoWriter::create`], with a sound track that begins with the first frame.
+    ///
+    /// Mono stays mono and stereo stereo; more channels become their mean. The track is as long as the video: longer sound is cut,
+    /// and shorter sound is followed by silence.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use react_media::{Audio, Quality, VideoWriter, read_audio};
+    /// let path = folder.path().join("loud.mp4");
+    /// let sound = Audio { samples: vec![0.25; 8_000], rate: 8_000, channels: 1 };
+    /// let mut video = VideoWriter::create_with_sound(&path, 64, 64, 25.0, Quality::Good, &sound)?;
+    /// for _ in 0..10 {
+    ///     video.push(&[128; 64 * 64 * 3])?;
+    /// }
+    /// video.finish()?;
+    /// assert_eq!(read_audio(&path)?.frames(), 48_000 * 10 / 25);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`VideoWriter::create`], and where the samples do not fill their channels, one is no number, or the rate cannot be resampled.
+    pub fn create_with_sound(
+        path: &Path,
+        width: usize,
+        height: usize,
+        fps: f64,
+        quality: Quality,
+        sound: &Audio,
+    ) -> Result<Self, MediaError> {
+        Self::new(path, width, height, fps, quality, Some(SoundTrack::new(sound)?))
+    }
+
+    fn new(path: &Path, width: usize, height: usize, fps: f64, quality: Quality, sound: Option<SoundTrack>) -> Result<Self, MediaError> {
         let (coded_width, coded_height) = (width.next_multiple_of(2), height.next_multiple_of(2));
         let level = level(coded_width, coded_height, fps)
             .ok_or_else(|| MediaError::write(path, format!("H.264 has no room for {width}×{height} pixels at {fps} frames a second")))?;
         let encoder = Encoder::new(config(coded_width, coded_height, fps, level, quality)).map_err(|why| MediaError::write(path, why))?;
         let file = AtomicFile::beside(path)?;
-        let out = BufWriter::new(File::create(file.temp()).map_err(MediaError::io("write", path))?);
-        let muxer = MuxerBuilder::new(out)
-            .video(VideoCodec::H264, coded_width as u32, coded_height as u32, fps)
-            .build()
-            .map_err(|why| MediaError::write(path, why))?;
-        Ok(Self { path: path.to_owned(), file, muxer, encoder, yuv: Yuv::default(), width, height, fps, frames: 0 })
+        let mut muxer = MuxerBuilder::new(Vec::new()).video(VideoCodec::H264, coded_width as u32, coded_height as u32, fps);
+        if let Some(sound) = &sound {
+            muxer = muxer.audio(AudioCodec::Opus, RATE, sound.channels() as u16);
+        }
+        let muxer = muxer.build().map_err(|why| MediaError::write(path, why))?;
+        Ok(Self { path: path.to_owned(), file, muxer, sound, encoder, yuv: Yuv::default(), width, height, fps, frames: 0 })
     }
 
     /// Appends a frame: RGB24 `[height][width][3]`.
@@ -104,10 +140,27 @@ impl VideoWriter {
         if self.frames == 0 {
             return Err(MediaError::write(&self.path, "a video needs a frame"));
         }
+        self.push_sound()?;
         self.muxer.finish_in_place().map_err(|why| MediaError::write(&self.path, why))?;
-        let out = self.muxer.into_writer();
-        out.into_inner().map_err(|why| MediaError::write(&self.path, why))?;
+        let mut out = self.muxer.into_writer();
+        if self.sound.is_some() {
+            let milliseconds = (f64::from(self.frames) / self.fps * 1000.).round() as u32;
+            trim_sound(&mut out, PRE_SKIP as u32, milliseconds)
+                .ok_or_else(|| MediaError::write(&self.path, "its sound track is not where it should be"))?;
+        }
+        std::fs::write(self.file.temp(), out).map_err(MediaError::io("write", &self.path))?;
         Ok(self.file.publish()?)
+    }
+
+    /// The sound track, now that the video's length is known.
+    fn push_sound(&mut self) -> Result<(), MediaError> {
+        let Some(sound) = &self.sound else { return Ok(()) };
+        let frames = (f64::from(self.frames) / self.fps * f64::from(RATE)).round() as usize;
+        for (index, packet) in sound.packets(&self.path, frames)?.iter().enumerate() {
+            // Packets last 20 ms.
+            self.muxer.write_audio(index as f64 / 50., packet).map_err(|why| MediaError::write(&self.path, why))?;
+        }
+        Ok(())
     }
 }
 
@@ -135,7 +188,7 @@ fn config(width: usize, height: usize, fps: f64, level: u8, quality: Quality) ->
     config.aq_strength = 0.;
     (config.preset, config.qp) = match quality {
         Quality::Fast => (Preset::Fast, 18),
-        Quality::Good => (Preset::Balanced, 16),
+        Quality::Good => (Preset::Balanced, 20),
     };
     config
 }

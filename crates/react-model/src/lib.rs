@@ -12,6 +12,7 @@ mod mode;
 pub mod ops;
 pub mod optim;
 mod params;
+pub mod pirender;
 pub mod transvae;
 pub mod weights;
 

@@ -71,6 +71,8 @@ pub enum Command {
     Evaluate,
     /// Draws the report of a run again.
     Report(Report),
+    /// Draws reactions as videos with sound: the speaker, the true listener and generated ones side by side.
+    Render(Render),
     /// Generates reactions to one speaker.
     Predict(Predict),
     /// Scores predictions of any program.
@@ -226,8 +228,97 @@ pub struct Doctor {
 /// `report`
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The run's folder.
-    pub run: PathBuf,
+    /// The runs' folders: one for its report, several to compare them.
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Where the page goes: report.html in the run's folder where it is not given; of several runs compare-A-B.html beside the first
+    /// one's folder.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How many clips have their video in the page, beside those with the highest, the median and the lowest score: a number, or all.
+    #[arg(long, value_name = "N|all")]
+    pub videos: Option<String>,
+}
+
+/// `render`
+#[derive(Debug, Args)]
+pub struct Render {
+    /// A run's folder: its best weights generate the reactions anew, as they were scored. Or reaction_3dmm.npy, [K,T,58] or [T,58].
+    #[arg(value_name = "RUN|REACTION.npy")]
+    pub source: PathBuf,
+    /// Of a run: the split; the evaluation's where it is not given.
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
+    /// Of a run: the clip, by its name, the end of its name, or its number from 0; the one with the median FRCorr where it is not given.
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub clip: Option<String>,
+    /// Of a run: every clip of the split.
+    #[arg(long, conflicts_with = "clip")]
+    pub all: bool,
+    /// Of a reaction: the speaker's video, or frames u8 [T,H,W,3].
+    #[arg(long, value_name = "V")]
+    pub speaker_video: Option<PathBuf>,
+    /// Of a reaction: the speaker's sound; the video's own where it is not given.
+    #[arg(long, value_name = "A.wav")]
+    pub speaker_audio: Option<PathBuf>,
+    /// Of a reaction: what is added to its coefficients before they are drawn, .npy [58].
+    #[arg(long, value_name = "M.npy")]
+    pub mean_face: Option<PathBuf>,
+    /// Of a reaction: the true listener's coefficients as recorded, [T,58] or [T,1,58].
+    #[arg(long, value_name = "G.npy")]
+    pub truth: Option<PathBuf>,
+    /// Of a reaction: who the listeners are drawn as.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Generated listeners to show, at most 10.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub samples: u32,
+    /// Pixels of a panel's side.
+    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = panel_side)]
+    pub side: usize,
+    /// FaceVerse's model, .npy or .npz, instead of the embedded head.
+    #[arg(long, value_name = "FILE", requires = "identity")]
+    pub face_model: Option<PathBuf>,
+    /// Whose face FaceVerse draws: reference_full.npy.
+    #[arg(long, value_name = "FILE", requires = "face_model")]
+    pub identity: Option<PathBuf>,
+    /// PIRender's weights, .pth or .safetensors: each sample as a photograph too. It takes its time.
+    #[arg(long, value_name = "WEIGHTS", requires = "reference")]
+    pub pirender: Option<PathBuf>,
+    /// The photograph that PIRender moves, a square PNG of 256 pixels.
+    #[arg(long, value_name = "IMAGE.png", requires = "pirender")]
+    pub reference: Option<PathBuf>,
+    /// Writes the animation of each listener beside the video too, as binary glTF.
+    #[arg(long)]
+    pub glb: bool,
+    /// Writes the generated listeners' frames too, 224 pixels, as DIR/CLIP/000000.png, or DIR/CLIP/sample-K/000000.png of several samples:
+    /// what score --frrea-generated reads.
+    #[arg(long, value_name = "DIR")]
+    pub frames: Option<PathBuf>,
+    /// Which pictures those frames are: 3d (faces) or 2d (PIRender); 2d where there is PIRender.
+    #[arg(long, value_enum, value_name = "3d|2d", requires = "frames", hide_possible_values = true)]
+    pub frames_of: Option<Pictures>,
+    /// Where the videos go: a folder, or a file .mp4. RUN/render where it is not given, or the reaction's folder.
+    #[arg(long, value_name = "DIR|FILE.mp4")]
+    pub out: Option<PathBuf>,
+    /// Writes a recording for the Rerun viewer too (in a program built with --features rerun).
+    #[arg(long, value_name = "FILE.rrd")]
+    pub rerun: Option<PathBuf>,
+}
+
+/// Kinds of a listener's picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pictures {
+    /// The 3DMM's faces.
+    #[value(name = "3d")]
+    Faces,
+    /// PIRender's photographs.
+    #[value(name = "2d")]
+    Painted,
+}
+
+fn panel_side(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|side| (32..=1024).contains(side)).ok_or_else(|| "must be 32 to 1024 pixels".to_owned())
 }
 
 /// `predict`, in the form that other programs use.

@@ -5,7 +5,7 @@ use crate::cli::{Cli, Command, PredictTask};
 use crate::config::CorpusKind;
 use crate::eri::{self, Beginnings, EriConfig};
 use crate::train::{Interrupted, Stop};
-use crate::{Config, Run, baselines, convert, doctor, evaluate, neighbours, pipeline, predict, report, score, train};
+use crate::{Config, Run, baselines, convert, doctor, evaluate, neighbours, pipeline, predict, render, report, score, train};
 use anyhow::{Result, bail};
 use clap::Parser;
 use react_model::frozen::Kind;
@@ -80,10 +80,8 @@ fn dispatch(cli: Cli) -> Result<()> {
             let run = Run::open(&config)?;
             println!("{}", evaluate::evaluate(&config, &run)?);
         }
-        Some(Command::Report(args)) => {
-            let (run, config) = Run::existing(&args.run)?;
-            println!("report     {}", report::write(&config, &run)?.display());
-        }
+        Some(Command::Report(args)) => println!("{}", report::command(&args.runs, args.out.as_deref(), args.videos.as_deref())?),
+        Some(Command::Render(args)) => println!("{}", render::render(args)?),
         Some(Command::Predict(args)) => println!("{}", predict::predict(args)?),
         Some(Command::Score(args)) => println!("{}", score::score(args)?),
         Some(Command::Baselines(args)) => println!("{}", baselines::baselines(&config()?, args)?),
@@ -112,7 +110,6 @@ fn is_of_intensities(cli: &Cli) -> bool {
         Some(Command::Doctor(args)) => args.corpus == Some(CorpusKind::Hume),
         Some(Command::Synth(args)) => args.corpus == CorpusKind::Hume,
         Some(Command::Predict(args)) => args.split.is_some() || args.task == Some(PredictTask::Eri),
-        Some(Command::Report(args)) => EriConfig::is_run(&args.run),
         _ => false,
     }
 }
@@ -150,12 +147,14 @@ fn intensities(cli: &Cli) -> Result<()> {
                 video: args.init_video.as_deref(),
                 backbone: args.init_backbone.as_deref(),
             };
-            for (seed, best) in eri::train_seeds(&config()?, args.seeds, &beginnings, &Stop::on_signals()?)? {
+            let mut config = config()?;
+            config.train.tensorboard |= args.tensorboard;
+            for (seed, best) in eri::train_seeds(&config, args.seeds, &beginnings, &Stop::on_signals()?)? {
                 println!("seed {seed}: mean correlation {best:.4} in its best epoch");
             }
         }
         Some(Command::Evaluate) => println!("{}", eri::evaluate(&config()?)?),
-        Some(Command::Report(args)) => println!("report     {}", eri::report(&args.run)?.display()),
+        Some(Command::Report(args)) => println!("{}", report::command(&args.runs, args.out.as_deref(), args.videos.as_deref())?),
         Some(Command::Predict(args)) => match &args.split {
             Some(split) => {
                 let path = eri::predict_split(&config()?, split, args.batch_size, args.checkpoint.as_deref(), args.out.as_deref())?;
@@ -168,7 +167,7 @@ fn intensities(cli: &Cli) -> Result<()> {
                 println!("{}", eri::predict_one(checkpoint, args.weights.as_deref(), video, sound, out)?);
             }
         },
-        Some(Command::Score(_) | Command::Baselines(_) | Command::Neighbours(_) | Command::Convert(_)) => {
+        Some(Command::Score(_) | Command::Baselines(_) | Command::Neighbours(_) | Command::Convert(_) | Command::Render(_)) => {
             bail!("this command is for reactions: {name} is a configuration of intensities")
         }
     }

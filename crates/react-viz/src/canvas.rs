@@ -74,8 +74,17 @@ fn distance(p: (f32, f32), a: (f32, f32), b: (f32, f32)) -> f32 {
     (p.0 - a.0 - along * dx).hypot(p.1 - a.1 - along * dy)
 }
 
-/// Scales frames of one size into squares: as large as fits, centred, on `ground`.
-pub(crate) struct Fitter {
+/// Scales frames into squares: as large as fits, centred, on a ground of one colour.
+///
+/// ```
+/// let mut fitter = react_viz::video::Fitter::new(8, [7; 3]);
+/// let mut square = vec![0; 8 * 8 * 3];
+/// fitter.fit_into(&[200; 16 * 8 * 3], 16, 8, &mut square)?;
+/// assert_eq!((square[0], square[4 * 8 * 3]), (7, 200));
+/// # Ok::<(), react_viz::VizError>(())
+/// ```
+#[derive(Clone)]
+pub struct Fitter {
     resizer: Resizer,
     options: ResizeOptions,
     side: usize,
@@ -83,16 +92,27 @@ pub(crate) struct Fitter {
 }
 
 impl Fitter {
-    pub(crate) fn new(side: usize, ground: [u8; 3]) -> Self {
+    /// Squares of `side` pixels.
+    #[must_use]
+    pub fn new(side: usize, ground: [u8; 3]) -> Self {
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
         Self { resizer: Resizer::new(), options, side, ground }
     }
 
-    /// The square `[side][side][3]` of a frame `[height][width][3]`.
-    pub(crate) fn fit(&mut self, rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, VizError> {
+    /// Writes the square `[side][side][3]` of a frame `[height][width][3]`, RGB.
+    ///
+    /// # Errors
+    /// Where a buffer has another length.
+    pub fn fit_into(&mut self, rgb: &[u8], width: usize, height: usize, square: &mut [u8]) -> Result<(), VizError> {
         let side = self.side;
+        for (what, buffer, want) in [("frame", rgb.len(), width * height * 3), ("square", square.len(), side * side * 3)] {
+            if buffer != want {
+                return Err(VizError::Shape { what: what.to_owned(), axis: "bytes", want, got: buffer });
+            }
+        }
         if (width, height) == (side, side) {
-            return Ok(rgb.to_vec());
+            square.copy_from_slice(rgb);
+            return Ok(());
         }
         let longer = width.max(height).max(1);
         let scaled = |n: usize| ((n * side + longer / 2) / longer).clamp(1, side);
@@ -103,9 +123,19 @@ impl Fitter {
         let mut pixels = vec![0; w * h * 3];
         let mut target = TypedImage::<U8x3>::from_buffer(w as u32, h as u32, &mut pixels).map_err(|e| failed(e.to_string()))?;
         self.resizer.resize_typed(&source, &mut target, &self.options).map_err(|e| failed(e.to_string()))?;
-        let mut square = Canvas::new(side, side, self.ground);
-        square.put(&pixels, w, (side - w) / 2, (side - h) / 2);
-        Ok(square.rgb)
+        square.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&self.ground));
+        let (x, y) = ((side - w) / 2, (side - h) / 2);
+        for (row, line) in pixels.chunks_exact(w * 3).enumerate() {
+            let at = ((y + row) * side + x) * 3;
+            square[at..at + w * 3].copy_from_slice(line);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Fitter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fitter").field("side", &self.side).field("ground", &self.ground).finish_non_exhaustive()
     }
 }
 
@@ -133,9 +163,11 @@ mod tests {
     #[test]
     fn a_wide_frame_is_letterboxed() {
         let mut fitter = Fitter::new(8, [7; 3]);
-        let square = fitter.fit(&[200; 16 * 8 * 3], 16, 8).unwrap();
-        assert_eq!(square.len(), 8 * 8 * 3);
+        let mut square = vec![0; 8 * 8 * 3];
+        fitter.fit_into(&[200; 16 * 8 * 3], 16, 8, &mut square).unwrap();
         assert_eq!((square[0], square[4 * 8 * 3], square[7 * 8 * 3]), (7, 200, 7));
-        assert_eq!(Fitter::new(8, [0; 3]).fit(&[200; 3], 1, 1).unwrap(), [200; 8 * 8 * 3]);
+        fitter.fit_into(&[200; 3], 1, 1, &mut square).unwrap();
+        assert_eq!(square, [200; 8 * 8 * 3]);
+        assert!(fitter.fit_into(&[200; 4], 1, 1, &mut square).is_err());
     }
 }

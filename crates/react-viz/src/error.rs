@@ -60,6 +60,14 @@ pub enum VizError {
         /// Why.
         source: std::io::Error,
     },
+    /// A folder for pictures could not be made.
+    #[error("cannot create the folder {path:?}: {source}")]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file of TensorBoard's events could not be read or written.
     #[error("cannot write {path:?}: {source}")]
     Events {

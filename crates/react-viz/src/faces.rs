@@ -3,7 +3,7 @@
 use crate::error::VizError;
 use ndarray::ArrayView2;
 use react_contracts::COEFFS;
-use react_face::{Head, Look, Person, Portrait};
+use react_face::{Avatar, Look, Portrait};
 
 /// A listener to draw.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Listener<'a> {
     /// data set's `mean_face` added back where it was taken away.
     pub coeffs: ArrayView2<'a, f32>,
     /// Who is drawn.
-    pub person: &'a Person,
+    pub avatar: &'a Avatar,
 }
 
 impl Listener<'_> {
@@ -32,8 +32,8 @@ impl Listener<'_> {
         }
     }
 
-    pub(crate) fn portrait(&self, head: &Head, side: usize) -> Portrait {
-        Portrait::new(head, self.person, Look::default(), side, side)
+    pub(crate) fn portrait(&self, side: usize) -> Portrait {
+        self.avatar.portrait(Look::default(), side, side)
     }
 
     /// The square of frame `t`, which must exist.

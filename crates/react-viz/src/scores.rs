@@ -60,13 +60,28 @@ pub struct Metric {
     pub digits: usize,
     /// One sentence that says what it measures; shown where the reader asks.
     pub about: String,
+    /// Whether it is a difference, printed with its sign.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 impl Metric {
     /// A metric of any name.
     #[must_use]
     pub fn new(name: &str, mode: Mode, better: Better, digits: usize, about: &str) -> Self {
-        Self { name: name.to_owned(), mode, better, digits, about: about.to_owned() }
+        Self { name: name.to_owned(), mode, better, digits, about: about.to_owned(), signed: false }
+    }
+
+    /// The difference of this metric between two systems: printed with its sign, read the same way.
+    #[must_use]
+    pub fn difference(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), signed: true, ..self.clone() }
+    }
+
+    /// A value as the metric's tables print it.
+    #[must_use]
+    pub fn print(&self, value: Option<f64>) -> String {
+        if self.signed { signed(value, self.digits) } else { number(value, self.digits) }
     }
 
     /// The six metrics of the REACT challenge that need no network, in the order of its tables and by its definitions:
@@ -137,6 +152,8 @@ pub enum Kind {
     Oracle,
     /// Numbers from a publication, not computed here.
     Published,
+    /// What one row has more than another.
+    Difference,
 }
 
 impl Kind {
@@ -150,6 +167,7 @@ impl Kind {
             Self::Truth => "ground truth",
             Self::Oracle => "oracle",
             Self::Published => "from a paper",
+            Self::Difference => "difference",
         }
     }
 
@@ -245,5 +263,21 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
         0.0 => format!("{:.digits$}", 0.0),
         size if size < least => format!("{value:.1e}"),
         _ => format!("{value:.digits$}"),
+    }
+}
+
+/// As [`number`], with a plus where it is positive and a true minus where it is negative: for differences.
+///
+/// ```
+/// use react_viz::signed;
+/// assert_eq!((signed(Some(0.25), 2), signed(Some(-0.25), 2), signed(Some(0.0), 2)), ("+0.25".into(), "−0.25".into(), "0.00".into()));
+/// ```
+#[must_use]
+pub fn signed(value: Option<f64>, digits: usize) -> String {
+    let size = number(value.map(f64::abs), digits);
+    match value.filter(|v| v.is_finite()) {
+        Some(v) if v > 0.0 => format!("+{size}"),
+        Some(v) if v < 0.0 => format!("−{size}"),
+        _ => size,
     }
 }

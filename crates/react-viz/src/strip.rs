@@ -3,9 +3,8 @@
 use crate::canvas::{Canvas, Fitter};
 use crate::error::VizError;
 use crate::faces::Listener;
-use crate::video::{GROUND, WORDS, check_speaker, shortened, speaker_square};
+use crate::video::{GROUND, WORDS, check_film, fitted, shortened};
 use ndarray::ArrayView4;
-use react_face::Head;
 use react_media::write_png;
 use std::path::Path;
 
@@ -45,6 +44,15 @@ pub fn write_strip(path: &Path, strip: &Strip<'_>) -> Result<(usize, usize), Viz
     Ok((canvas.width, canvas.height))
 }
 
+/// Draws a filmstrip: the bytes of a PNG file.
+///
+/// # Errors
+/// As [`write_strip`], but for the file.
+pub fn strip_png(strip: &Strip<'_>) -> Result<Vec<u8>, VizError> {
+    let canvas = draw(strip)?;
+    crate::png::encode(&canvas.rgb, canvas.width, canvas.height)
+}
+
 fn draw(strip: &Strip<'_>) -> Result<Canvas, VizError> {
     strip.check()?;
     let side = strip.side;
@@ -67,18 +75,18 @@ fn draw(strip: &Strip<'_>) -> Result<Canvas, VizError> {
         canvas.write(&shortened(label, widest, size), size, y, size, WORDS);
     }
     let mut row = 0;
+    let mut square = vec![0; side * side * 3];
     if let Some(speaker) = strip.speaker {
         let mut fitter = Fitter::new(side, GROUND);
         for (column, &t) in strip.frames.iter().enumerate() {
             let (x, y) = place(row, column);
-            canvas.put(&speaker_square(speaker, t, &mut fitter)?, side, x, y);
+            fitted(speaker, t, &mut fitter, &mut square)?;
+            canvas.put(&square, side, x, y);
         }
         row += 1;
     }
-    let head = Head::embedded();
-    let mut square = vec![0; side * side * 3];
     for listener in strip.listeners {
-        let mut portrait = listener.portrait(&head, side);
+        let mut portrait = listener.portrait(side);
         for (column, &t) in strip.frames.iter().enumerate() {
             let (x, y) = place(row, column);
             listener.frame(&mut portrait, t, &mut square);
@@ -97,7 +105,7 @@ impl Strip<'_> {
         if !(16..=1024).contains(&self.side) {
             return Err(VizError::Value { what: "side", reason: format!("must be 16 to 1024 pixels, is {}", self.side) });
         }
-        check_speaker(self.speaker)?;
+        self.speaker.map_or(Ok(()), |speaker| check_film("the speaker", speaker))?;
         self.listeners.iter().try_for_each(Listener::check)?;
         let lengths = self.speaker.iter().map(|s| s.dim().0).chain(self.listeners.iter().map(|l| l.coeffs.nrows()));
         let shortest = lengths.min().filter(|_| !self.frames.is_empty()).ok_or_else(|| VizError::Empty { what: "filmstrip".to_owned() })?;

@@ -125,6 +125,15 @@ impl Svg {
         )
     }
 
+    /// A drawing whose ink is `ink`, its named colours changed by `style`: what a renderer without pages draws.
+    pub(crate) fn inked(&self, ink: &str, style: &str) -> String {
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" color=\"{ink}\" {}>\n<style>{style}</style>\n{}</svg>\n",
+            self.frame(),
+            self.body
+        )
+    }
+
     /// The element inside another drawing, its corner at (`x`, `y`) CSS pixels.
     fn nested(&self, x: u32, y: u32) -> String {
         format!("<svg x=\"{x}\" y=\"{y}\" {}>\n{}</svg>\n", self.frame(), self.body)
@@ -148,6 +157,14 @@ pub enum KeyShape {
     Dashed,
     /// An area.
     Area,
+    /// A paler area.
+    Pale,
+    /// A filled circle.
+    Dot,
+    /// A filled square.
+    Square,
+    /// A filled square on its corner.
+    Diamond,
 }
 
 /// One entry of a legend.
@@ -170,13 +187,20 @@ impl Key {
     pub(crate) fn swatch(&self) -> String {
         let (colour, name) = (self.colour.css(), self.colour.name());
         let line = |more: &str| format!("<line class=\"s-{name}\" x1=\"1\" y1=\"6\" x2=\"23\" y2=\"6\" stroke=\"{colour}\" {more}/>");
+        let area = |opacity: &str| {
+            format!("<rect class=\"f-{name}\" x=\"1\" y=\"1\" width=\"22\" height=\"10\" fill=\"{colour}\" opacity=\"{opacity}\"/>")
+        };
         match self.shape {
             KeyShape::Line => line("stroke-width=\"2.5\""),
             KeyShape::Thin => line("stroke-width=\"1.2\" opacity=\"0.8\""),
             KeyShape::Dashed => line("stroke-width=\"2\" stroke-dasharray=\"6 3\""),
-            KeyShape::Area => {
-                format!("<rect class=\"f-{name}\" x=\"1\" y=\"1\" width=\"22\" height=\"10\" fill=\"{colour}\" opacity=\"0.45\"/>")
+            KeyShape::Dot => format!("<circle class=\"f-{name}\" cx=\"12\" cy=\"6\" r=\"4\" fill=\"{colour}\"/>"),
+            KeyShape::Square => {
+                format!("<rect class=\"f-{name}\" x=\"8\" y=\"2\" width=\"8\" height=\"8\" fill=\"{colour}\"/>")
             }
+            KeyShape::Diamond => format!("<polygon class=\"f-{name}\" points=\"7,6 12,1 17,6 12,11\" fill=\"{colour}\"/>"),
+            KeyShape::Area => area("0.68"),
+            KeyShape::Pale => area("0.28"),
         }
     }
 }

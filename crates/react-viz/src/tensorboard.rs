@@ -107,19 +107,26 @@ impl Events {
         Ok(())
     }
 
-    /// A picture at a step: an RGB PNG file's bytes.
+    /// A picture at a step: a PNG file's bytes.
     ///
     /// # Errors
     /// [`VizError::Value`] where these are no PNG, [`VizError::Events`] where the system refuses.
     pub fn picture(&mut self, step: u64, tag: &str, png: &[u8]) -> Result<(), VizError> {
-        // The signature, then the first chunk: its length, IHDR, width, height.
-        let header = png.first_chunk::<24>().filter(|header| header.starts_with(b"\x89PNG\r\n\x1a\n") && &header[12..16] == b"IHDR");
+        // The signature, then the first chunk: its length, IHDR, width, height, bits, kind of colours.
+        let header = png.first_chunk::<26>().filter(|header| header.starts_with(b"\x89PNG\r\n\x1a\n") && &header[12..16] == b"IHDR");
         let header = header.ok_or_else(|| VizError::Value { what: "picture", reason: "is no PNG".to_owned() })?;
         let size = |at: usize| header[at..at + 4].iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        // Grey with transparency, colours with it, grey or colours without.
+        let colours = match header[25] {
+            0 => 1,
+            4 => 2,
+            6 => 4,
+            _ => 3,
+        };
         let image = message(|out| {
             number(out, 1, size(20));
             number(out, 2, size(16));
-            number(out, 3, 3);
+            number(out, 3, colours);
             bytes(out, 4, png);
         });
         let value = message(|out| {

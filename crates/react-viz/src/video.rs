@@ -1,31 +1,74 @@
-//! Panel videos: the speaker's frames beside listeners' faces.
+//! Panel videos: the speaker's frames beside listeners' faces, with sound; and single frames of a panel as PNG.
 
-use crate::canvas::{Canvas, Fitter};
+mod board;
+
+use crate::canvas::Canvas;
+pub use crate::canvas::Fitter;
 use crate::error::VizError;
 use crate::faces::Listener;
+use board::Board;
 use ndarray::ArrayView4;
 use rayon::prelude::*;
-use react_face::{Head, Portrait};
-use react_media::{Quality, VideoWriter};
+use react_face::Portrait;
+use react_media::{Audio, Quality, VideoWriter, write_png};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub(crate) const GROUND: [u8; 3] = [22, 25, 30];
-pub(crate) const WORDS: [u8; 3] = [232, 234, 237];
+pub use board::{GROUND, MOST_IN_A_ROW};
+pub(crate) use board::{WORDS, shortened};
+
 /// Frames composed at once: enough to keep every core busy, few enough to stay in the cache of a small machine.
 const BATCH: usize = 32;
+/// Panel videos are for people to look at.
+const QUALITY: Quality = Quality::Good;
 
 /// What stands side by side in a video.
+///
+/// ```
+/// use ndarray::{Array2, Array4};
+/// use react_face::Avatar;
+/// use react_viz::Listener;
+/// use react_viz::video::{Film, Panel, Panels, write_panels};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("panels.mp4");
+/// let (speaker, smile) = (Array4::zeros((10, 48, 48, 3)), Array2::zeros((10, 58)));
+/// let avatar = Avatar::default();
+/// let panels = [
+///     Panel::Film(Film { label: "Speaker", frames: speaker.view() }),
+///     Panel::Face(Listener { label: "Sample 1", coeffs: smile.view(), avatar: &avatar }),
+/// ];
+/// let facts = write_panels(&path, &Panels { panels: &panels, fps: 25.0, side: 64, sound: None })?;
+/// assert_eq!(facts.frames, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Panels<'a> {
-    /// The speaker's frames, u8 `[t, h, w, 3]` of any size; none where there is no picture of the speaker.
-    pub speaker: Option<ArrayView4<'a, u8>>,
-    /// The listeners, from left to right.
-    pub listeners: &'a [Listener<'a>],
+    /// From left to right, and where there are more than [`MOST_IN_A_ROW`], in several rows as equal as can be.
+    pub panels: &'a [Panel<'a>],
     /// Frames per second.
     pub fps: f64,
     /// Width and height of a panel in pixels.
     pub side: usize,
+    /// What is heard from the first frame on; cut or followed by silence to the video's length.
+    pub sound: Option<&'a Audio>,
+}
+
+/// One of the pictures side by side.
+#[derive(Clone, Copy, Debug)]
+pub enum Panel<'a> {
+    /// Pictures that are there.
+    Film(Film<'a>),
+    /// A face drawn from coefficients.
+    Face(Listener<'a>),
+}
+
+/// Pictures that are there: a speaker's recording, a listener as a network painted them.
+#[derive(Clone, Copy, Debug)]
+pub struct Film<'a> {
+    /// The caption.
+    pub label: &'a str,
+    /// u8 `[t, h, w, 3]`, RGB, of any size; fitted into the panel.
+    pub frames: ArrayView4<'a, u8>,
 }
 
 /// What was written: everything a player page must know.
@@ -39,26 +82,25 @@ pub struct VideoFacts {
     pub frames: usize,
 }
 
-/// Panel videos are for people to look at.
-const QUALITY: Quality = Quality::Good;
-
-/// Writes the panels as an H.264 mp4, each with its caption above it.
+/// Writes the panels as an H.264 mp4, each with its caption above it, and the sound as Opus.
 ///
 /// The video is as long as the shortest panel. The same arrays give the same bytes on any number of threads.
 ///
 /// # Errors
-/// Where there is nothing to draw, an array has another shape, a coefficient is not finite, or the file cannot be written.
+/// Where there is nothing to draw, an array has another shape, a coefficient or sample of sound is not finite, or the file cannot be
+/// written.
 pub fn write_panels(path: &Path, panels: &Panels<'_>) -> Result<VideoFacts, VizError> {
     let frames = panels.check()?;
     let board = Board::new(panels);
     let Canvas { width, height, .. } = board.ground;
-    let mut writer = VideoWriter::create(path, width, height, panels.fps, QUALITY)?;
-    let head = Head::embedded();
-    let portraits: Vec<Portrait> = panels.listeners.iter().map(|l| l.portrait(&head, panels.side)).collect();
+    let mut writer = match panels.sound {
+        Some(sound) => VideoWriter::create_with_sound(path, width, height, panels.fps, QUALITY, sound)?,
+        None => VideoWriter::create(path, width, height, panels.fps, QUALITY)?,
+    };
+    let painters: Vec<Painter> = panels.panels.iter().map(|panel| Painter::new(panel, panels.side)).collect();
     let compose = |range: Range<usize>| -> Result<Vec<_>, VizError> {
-        let workshop = || (portraits.clone(), Fitter::new(panels.side, GROUND));
-        let frame = |(portraits, fitter): &mut (Vec<Portrait>, Fitter), t| board.frame(panels, t, portraits, fitter);
-        range.into_par_iter().map_init(workshop, frame).collect()
+        let frame = |painters: &mut Vec<Painter>, t| board.frame(panels, t, painters);
+        range.into_par_iter().map_init(|| painters.clone(), frame).collect()
     };
     let mut ready = compose(0..frames.min(BATCH))?;
     for start in (BATCH..frames + BATCH).step_by(BATCH) {
@@ -73,92 +115,125 @@ pub fn write_panels(path: &Path, panels: &Panels<'_>) -> Result<VideoFacts, VizE
     Ok(VideoFacts { width, height, frames })
 }
 
+/// Writes the frames of one panel as `folder/000000.png`, `folder/000001.png`, …, `side` pixels wide and high; returns how many there are.
+///
+/// # Errors
+/// As [`write_panels`].
+pub fn write_frames(folder: &Path, panel: &Panel<'_>, side: usize) -> Result<usize, VizError> {
+    check_side(side)?;
+    panel.check()?;
+    std::fs::create_dir_all(folder).map_err(|source| VizError::Folder { path: folder.to_owned(), source })?;
+    let painter = Painter::new(panel, side);
+    let write = |(painter, square): &mut (Painter, Vec<u8>), t: usize| {
+        painter.paint(panel, t, square)?;
+        let path: PathBuf = folder.join(format!("{t:06}.png"));
+        Ok(write_png(&path, square, side, side)?)
+    };
+    (0..panel.len()).into_par_iter().map_init(|| (painter.clone(), vec![0; side * side * 3]), write).collect::<Result<(), VizError>>()?;
+    Ok(panel.len())
+}
+
 impl Panels<'_> {
     /// The number of frames, if everything can be drawn.
     fn check(&self) -> Result<usize, VizError> {
         if !(self.fps.is_finite() && self.fps > 0.0) {
             return Err(VizError::Value { what: "fps", reason: format!("must be positive, is {}", self.fps) });
         }
-        if !(16..=1024).contains(&self.side) {
-            return Err(VizError::Value { what: "side", reason: format!("must be 16 to 1024 pixels, is {}", self.side) });
-        }
-        check_speaker(self.speaker)?;
-        self.listeners.iter().try_for_each(Listener::check)?;
-        let lengths = self.speaker.iter().map(|s| s.dim().0).chain(self.listeners.iter().map(|l| l.coeffs.nrows()));
-        lengths.min().filter(|&n| n > 0).ok_or_else(|| VizError::Empty { what: "panel video".to_owned() })
+        check_side(self.side)?;
+        self.panels.iter().try_for_each(Panel::check)?;
+        let shortest = self.panels.iter().map(Panel::len).min();
+        shortest.filter(|&n| n > 0).ok_or_else(|| VizError::Empty { what: "panel video".to_owned() })
     }
 }
 
-pub(crate) fn check_speaker(speaker: Option<ArrayView4<'_, u8>>) -> Result<(), VizError> {
-    let Some((_, h, w, channels)) = speaker.map(|s| s.dim()) else { return Ok(()) };
+fn check_side(side: usize) -> Result<(), VizError> {
+    if (16..=1024).contains(&side) {
+        return Ok(());
+    }
+    Err(VizError::Value { what: "side", reason: format!("must be 16 to 1024 pixels, is {side}") })
+}
+
+impl Panel<'_> {
+    /// The caption.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Film(film) => film.label,
+            Self::Face(listener) => listener.label,
+        }
+    }
+
+    /// Frames that it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Film(film) => film.frames.dim().0,
+            Self::Face(listener) => listener.coeffs.nrows(),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn check(&self) -> Result<(), VizError> {
+        match self {
+            Self::Film(film) => check_film(film.label, film.frames),
+            Self::Face(listener) => listener.check(),
+        }
+    }
+}
+
+/// Refuses pictures of no size or other colours.
+pub(crate) fn check_film(label: &str, frames: ArrayView4<'_, u8>) -> Result<(), VizError> {
+    let (_, h, w, channels) = frames.dim();
+    let what = || format!("frames of {label}");
     if channels != 3 {
-        return Err(VizError::Shape { what: "speaker frames".to_owned(), axis: "colours", want: 3, got: channels });
+        return Err(VizError::Shape { what: what(), axis: "colours", want: 3, got: channels });
     }
     if h == 0 || w == 0 {
-        return Err(VizError::Empty { what: "speaker frames".to_owned() });
+        return Err(VizError::Empty { what: what() });
     }
     Ok(())
 }
 
-/// The speaker's frame `t` as a square.
-pub(crate) fn speaker_square(speaker: ArrayView4<'_, u8>, t: usize, fitter: &mut Fitter) -> Result<Vec<u8>, VizError> {
-    let frame = speaker.index_axis_move(ndarray::Axis(0), t);
+/// Draws one panel, frame after frame; holds every buffer.
+#[derive(Clone)]
+enum Painter {
+    Film(Fitter),
+    Face(Box<Portrait>),
+}
+
+impl Painter {
+    fn new(panel: &Panel<'_>, side: usize) -> Self {
+        match panel {
+            Panel::Film(_) => Self::Film(Fitter::new(side, GROUND)),
+            Panel::Face(listener) => Self::Face(Box::new(listener.portrait(side))),
+        }
+    }
+
+    /// The square of frame `t`, which must exist.
+    fn paint(&mut self, panel: &Panel<'_>, t: usize, square: &mut [u8]) -> Result<(), VizError> {
+        match (self, panel) {
+            (Self::Film(fitter), Panel::Film(film)) => fitted(film.frames, t, fitter, square),
+            (Self::Face(portrait), Panel::Face(listener)) => {
+                listener.frame(portrait, t, square);
+                Ok(())
+            }
+            // A painter is made for its panel.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Frame `t` as a square.
+pub(crate) fn fitted(frames: ArrayView4<'_, u8>, t: usize, fitter: &mut Fitter, square: &mut [u8]) -> Result<(), VizError> {
+    let frame = frames.index_axis_move(ndarray::Axis(0), t);
     let (h, w, _) = frame.dim();
-    fitter.fit(&frame.as_standard_layout().iter().copied().collect::<Vec<u8>>(), w, h)
-}
-
-/// The part of the picture that does not move, and where the panels go.
-struct Board {
-    ground: Canvas,
-    top: usize,
-    gap: usize,
-}
-
-impl Board {
-    fn new(panels: &Panels<'_>) -> Self {
-        let labels: Vec<&str> = panels.speaker.iter().map(|_| "Speaker").chain(panels.listeners.iter().map(|l| l.label)).collect();
-        let side = panels.side;
-        let (size, gap) = (caption_size(side), (side / 32).max(2));
-        let top = (2.6 * size).ceil() as usize;
-        // H.264 stores colours for blocks of 2 × 2 pixels.
-        let even = |n: usize| n + n % 2;
-        let mut ground = Canvas::new(even(gap + labels.len() * (side + gap)), even(top + side + gap), GROUND);
-        for (i, label) in labels.iter().enumerate() {
-            let x = gap + i * (side + gap);
-            let label = shortened(label, side as f32, size);
-            ground.write(&label, x as f32 + 1.0, 0.8 * size, size, WORDS);
-        }
-        Self { ground, top, gap }
+    match frame.as_slice() {
+        Some(pixels) => fitter.fit_into(pixels, w, h, square),
+        None => fitter.fit_into(&frame.iter().copied().collect::<Vec<u8>>(), w, h, square),
     }
-
-    fn frame(&self, panels: &Panels<'_>, t: usize, portraits: &mut [Portrait], fitter: &mut Fitter) -> Result<Vec<u8>, VizError> {
-        let mut canvas = self.ground.clone();
-        let side = panels.side;
-        let mut x = self.gap;
-        if let Some(speaker) = panels.speaker {
-            canvas.put(&speaker_square(speaker, t, fitter)?, side, x, self.top);
-            x += side + self.gap;
-        }
-        let mut square = vec![0; side * side * 3];
-        for (listener, portrait) in panels.listeners.iter().zip(portraits) {
-            listener.frame(portrait, t, &mut square);
-            canvas.put(&square, side, x, self.top);
-            x += side + self.gap;
-        }
-        Ok(canvas.rgb)
-    }
-}
-
-/// Height of capitals for panels of `side` pixels.
-pub(crate) fn caption_size(side: usize) -> f32 {
-    (side as f32 / 19.0).clamp(7.0, 16.0)
-}
-
-/// `text`, cut so that it is at most `width` pixels wide.
-pub(crate) fn shortened(text: &str, width: f32, size: f32) -> String {
-    let mut text = text.to_owned();
-    while !text.is_empty() && Canvas::text_width(&text, size) > width {
-        text.pop();
-    }
-    text
 }

@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, Array3};
 use react_contracts::channels::EMOTION;
-use react_viz::plots::{ChannelTraces, LagCurve, LossHistory, LossPoint, channels, lag_curves, losses, per_clip};
+use react_viz::plots::{ChannelTraces, LagCurve, LossHistory, LossPoint, channels, coefficients, lag_curves, losses, per_clip};
 use react_viz::{Figure, Metric};
 
 fn history() -> LossHistory {
@@ -79,11 +79,43 @@ fn channels_are_named_and_timed() {
         "real listener",
         "samples 1–3",
         "lowest to highest of 10 samples",
+        "middle half of the samples (25 to 75 %)",
         "\n30\n",
     ] {
         assert!(text.contains(word), "{word}");
     }
     assert!(text.len() < 1_500_000, "{} bytes", text.len());
+}
+
+#[test]
+fn all_58_coefficients_are_named_with_their_units() {
+    let wave = |s: usize, i: usize, c: usize| (i as f32 * 0.05 + s as f32 + c as f32).sin() * if c < 52 { 0.3 } else { 2.0 };
+    let truth = Array2::from_shape_fn((100, 58), |(i, c)| wave(0, i, c));
+    let samples = Array3::from_shape_fn((3, 100, 58), |(s, i, c)| wave(s, i, c));
+    let traces = ChannelTraces { fps: 25.0, speaker: None, truth: Some(truth.view()), samples: Some(samples.view()), lines: 1 };
+    let figure = coefficients("clip", &traces).unwrap();
+    assert_eq!((figure.panels.len(), figure.columns), (58, 6));
+    let text = check(&figure);
+    for word in [
+        "expression 1",
+        "expression 52",
+        "rotation x (rad)",
+        "rotation z (rad)",
+        "translation y",
+        "coefficient",
+        "\nrad\n",
+        "model units",
+        "time (s)",
+    ] {
+        assert!(text.contains(word), "{word}");
+    }
+    // Quarters of three samples mean little.
+    assert!(text.contains("lowest to highest of 3 samples") && !text.contains("middle half"));
+    let error =
+        coefficients("x", &ChannelTraces { truth: None, samples: None, speaker: Some(truth.slice(ndarray::s![.., ..25])), ..traces });
+    assert_eq!(error.unwrap_err().to_string(), "speaker: coefficients must be 58, is 25");
+    let error = channels("x", &traces).unwrap_err();
+    assert_eq!(error.to_string(), "truth: attributes must be 25, is 58");
 }
 
 #[test]

@@ -7,7 +7,9 @@ mod eri;
 mod errors;
 mod frozen;
 mod pipeline;
+mod plots;
 mod real_input;
+mod render;
 mod resume;
 mod scorer;
 

@@ -238,7 +238,7 @@ fn programs(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 }
 
 /// Builds an example and says where it is.
-fn build(package: &str, example: &str, features: &[&str]) -> Result<PathBuf> {
+pub(crate) fn build(package: &str, example: &str, features: &[&str]) -> Result<PathBuf> {
     let words = ["build", "--release", "--package", package, "--example", example, "--message-format=json"];
     let text = run::output(words.iter().chain(features))?;
     let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -35,7 +35,8 @@ pub(crate) fn head() -> Head {
         rigid: b.sites.iter().map(rigid).collect(),
         identity,
         expression,
-        topology: Arc::new(Topology { triangles: b.triangles, materials: b.materials, tints: b.tints }),
+        topology: Arc::new(Topology { triangles: b.triangles, materials: b.materials, open: false }),
+        tints: Arc::new(b.tints),
     }
 }
 

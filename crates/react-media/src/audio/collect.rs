@@ -70,7 +70,6 @@ impl<'a> Collector<'a> {
     }
 
     /// Where the next packet's samples are put.
-    #[cfg(feature = "ffmpeg")]
     pub(crate) fn buffer(&mut self) -> &mut Vec<f32> {
         &mut self.buffer
     }

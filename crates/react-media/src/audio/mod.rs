@@ -82,7 +82,7 @@ impl AudioOptions {
     }
 }
 
-/// Reads the sound of a wav, mp3 or aac file, or of the first sound track of an mp4, m4a or mov (AAC-LC, MP3).
+/// Reads the sound of a wav, mp3 or aac file, or of the first sound track of an mp4, m4a or mov (AAC-LC, MP3, Opus).
 ///
 /// Integers are divided by 2^(bits − 1), as soundfile and librosa do. An mp4 is read as its edit list says, an mp3 as its LAME tag
 /// says: both take away the silence that encoders put in front.

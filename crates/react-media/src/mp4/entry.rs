@@ -26,6 +26,8 @@ pub(crate) enum SoundCodec {
     Aac(Vec<u8>),
     /// MPEG-1 or -2 layer III.
     Mp3,
+    /// Opus, with the samples at 48 kHz by which it comes late.
+    Opus { pre_skip: u16 },
 }
 
 pub(super) fn codec(stsd: &[u8], file: &Path) -> Result<Codec, MediaError> {
@@ -35,6 +37,7 @@ pub(super) fn codec(stsd: &[u8], file: &Path) -> Result<Codec, MediaError> {
         b"avc1" | b"avc3" => h264(&entry, file),
         b"mp4v" => mpeg4(&entry, file),
         b"mp4a" | b".mp3" => sound(&entry, file),
+        b"Opus" => opus(&entry, file),
         other => Ok(Codec::Other(other.escape_ascii().to_string())),
     }
 }
@@ -115,6 +118,19 @@ fn sound(entry: &Atom<'_>, file: &Path) -> Result<Codec, MediaError> {
         other => return Ok(Codec::Other(format!("sound of object type {other:#04x}"))),
     };
     Ok(Codec::Sound { codec, channels, rate })
+}
+
+/// Opus in ISO BMFF (Xiph's "Encapsulation of Opus in ISO Base Media File Format", 4.3): one or two channels.
+fn opus(entry: &Atom<'_>, file: &Path) -> Result<Codec, MediaError> {
+    let dops = need(entry.payload().get(28..).unwrap_or_default(), b"dOps", file)?;
+    match *dops.payload() {
+        [0, channels @ 1..=2, a, b, _, _, _, _, _, _, 0, ..] => {
+            let codec = SoundCodec::Opus { pre_skip: u16::from_be_bytes([a, b]) };
+            Ok(Codec::Sound { codec, channels: usize::from(channels), rate: 48_000 })
+        }
+        [0, channels, _, _, _, _, _, _, _, _, _, ..] => Ok(Codec::Other(format!("Opus with {channels} mapped channels"))),
+        _ => Err(MediaError::damaged(file, "its dOps box cannot be read")),
+    }
 }
 
 /// The DecoderConfigDescriptor of ISO/IEC 14496-1 that an `esds` box holds.

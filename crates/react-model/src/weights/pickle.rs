@@ -40,13 +40,22 @@ pub(super) struct TensorInfo {
     pub(super) strides: Vec<usize>,
 }
 
-/// The tensors of the `state_dict` in a pickle, or of the dict that it is.
+/// Where checkpoints keep the weights of a network beside other things: a model's own, then the averaged and the plain generator of
+/// PIRender's program.
+const PLACES: [&str; 3] = ["state_dict", "net_G_ema", "net_G"];
+
+/// The tensors of the first of [`PLACES`] that a pickled dict has, or of the dict itself.
 pub(super) fn state_dict(bytes: &[u8]) -> Result<BTreeMap<String, Arc<TensorInfo>>, String> {
     let mut machine = Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), dicts: Vec::new() };
     let Value::Dict(mut dict) = machine.run()? else { return Err("is not a dict of tensors".to_owned()) };
-    let inner = machine.dicts[dict].iter().find(|(key, _)| matches!(key, Value::Text(t) if &**t == "state_dict"));
-    if let Some((_, Value::Dict(inner))) = inner {
-        dict = *inner;
+    let at = |place: &str| {
+        machine.dicts[dict].iter().find_map(|pair| match pair {
+            (Value::Text(key), Value::Dict(inner)) if &**key == place => Some(*inner),
+            _ => None,
+        })
+    };
+    if let Some(inner) = PLACES.into_iter().find_map(at) {
+        dict = inner;
     }
     let mut tensors = BTreeMap::new();
     for (key, value) in &machine.dicts[dict] {

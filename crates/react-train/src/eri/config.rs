@@ -136,6 +136,9 @@ pub struct Train {
     /// The labels of training clips are shuffled: a control, which must come to nothing.
     #[serde(default)]
     pub shuffle_labels: bool,
+    /// Whether TensorBoard's events are written beside `metrics.jsonl`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
 }
 
 /// The split that is validated and evaluated on.

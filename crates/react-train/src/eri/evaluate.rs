@@ -45,9 +45,9 @@ pub struct Evaluation {
     /// Where the plot of the ensemble's predictions is.
     #[serde(skip)]
     pub scatter: PathBuf,
-    /// That plot.
+    /// That plot, and those of the training.
     #[serde(skip)]
-    pub figure: react_viz::Figure,
+    pub figures: Vec<react_viz::Figure>,
 }
 
 /// One seed's scores.
@@ -63,8 +63,8 @@ pub struct SeedScores {
     pub without_video: Option<f64>,
 }
 
-/// Evaluates every trained seed on the configured split, and writes `scores.json`, `predictions.csv` (of the ensemble) and
-/// `scatter.svg` into the configuration's folder.
+/// Evaluates every trained seed on the configured split, and writes `scores.json`, `predictions.csv` (of the ensemble), `scatter.svg`
+/// and the folder `plots` into the configuration's folder.
 ///
 /// # Errors
 /// Where nothing is trained, or the packed corpus is missing or has no labels.
@@ -98,6 +98,7 @@ pub fn evaluate(config: &EriConfig) -> Result<Evaluation> {
     let scatter = folder.join("scatter.svg");
     let figure = react_viz::plots::intensities(split.emotions(), truth.view(), ensemble.view())?;
     figure.write_svg(&scatter)?;
+    let figures = crate::plots::intensities(config, figure)?;
     let table = csv(&split, ensemble.view());
     react_store::write_atomic(&folder.join("predictions.csv"), |file| file.write_all(table.as_bytes()))?;
     let evaluation = Evaluation {
@@ -109,7 +110,7 @@ pub fn evaluate(config: &EriConfig) -> Result<Evaluation> {
         mean,
         standard_deviation,
         scatter,
-        figure,
+        figures,
     };
     let json = serde_json::to_string_pretty(&evaluation)? + "\n";
     react_store::write_atomic(&folder.join("scores.json"), |file| file.write_all(json.as_bytes()))?;

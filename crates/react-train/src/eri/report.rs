@@ -1,12 +1,17 @@
 //! The report of an intensity configuration: all its seeds, beside the published numbers.
 
 use super::config::EriConfig;
-use super::evaluate::{Evaluation, PUBLISHED, evaluate};
-use super::run::{Record, SeedRun, config_of};
-use anyhow::{Context, Result};
-use react_viz::plots::{LossHistory, LossPoint};
-use react_viz::{Better, Kind, Metric, Mode, Report, ScoreRow, ScoreTable};
+use super::evaluate::{Evaluation, evaluate};
+use super::stored::{ClipErrors, clip_errors, existing};
+use crate::published::INTENSITIES;
+use crate::report::{Videos, chosen, command_line, environment, published_rows};
+use anyhow::Result;
+use react_media::VideoReader;
+use react_viz::{Better, ClipRow, ClipTable, Example, Kind, Metric, Mode, Report, Score, ScoreRow, ScoreTable, Video};
 use std::path::{Path, PathBuf};
+
+/// The largest recording that is put into a page whole, in bytes.
+const LARGEST_VIDEO: u64 = 8 << 20;
 
 /// Evaluates a configuration's runs, of the folder `runs/<name>` or of one seed's below it, and writes `report.html` into
 /// `runs/<name>`; returns where it is.
@@ -14,35 +19,84 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Where the folder holds no run, or the packed corpus is missing.
 pub fn report(folder: &Path) -> Result<PathBuf> {
-    let file = config_of(folder).with_context(|| format!("{} holds no run", folder.display()))?;
-    let text = file.to_str().with_context(|| format!("the path {} is not valid Unicode", file.display()))?;
-    let config = EriConfig::load(text, &[])?;
+    report_to(folder, None, Videos::default())
+}
+
+/// [`report`] into another file, with so many clips' videos.
+pub(crate) fn report_to(folder: &Path, out: Option<&Path>, videos: Videos) -> Result<PathBuf> {
+    let (file, config) = existing(folder)?;
     let evaluation = evaluate(&config)?;
-    let path = config.folder().join("report.html");
+    let errors = clip_errors(&config)?;
+    let path = out.map_or_else(|| config.folder().join("report.html"), Path::to_owned);
     let report = Report {
-        title: format!("Emotional reaction intensity: {}", config.name),
+        title: "Emotional reaction intensity".to_owned(),
         run: config.name.clone(),
         summary: summary(&config, &evaluation),
         facts: vec![
             ("mean correlation".to_owned(), format!("{:.4}", evaluation.mean)),
             ("standard deviation over seeds".to_owned(), format!("{:.4}", evaluation.standard_deviation)),
             ("ensemble of the seeds".to_owned(), format!("{:.4}", evaluation.ensemble.mean_pearson)),
+            ("clips".to_owned(), evaluation.clips.to_string()),
             ("seeds".to_owned(), evaluation.seeds.len().to_string()),
         ],
-        tables: vec![table(&evaluation)],
-        history: history(&config)?,
-        figures: vec![evaluation.figure.clone()],
+        tables: vec![table(&config, &evaluation)],
+        examples: examples(&config, &errors, videos)?,
+        figures: evaluation.figures.clone(),
+        clips: Some(clip_table(&errors)),
         rerun: vec![
             format!("cargo run --release -p react-train -- --config {} train --seeds {}", file.display(), evaluation.seeds.len()),
-            format!("cargo run --release -p react-train -- report {}", config.folder().display()),
+            command_line([config.folder().as_path()]),
         ],
         configuration: toml::to_string(&config)?,
-        environment: crate::report::environment(),
+        environment: environment(),
         notes: notes(&config),
         ..Report::default()
     };
     report.write(&path)?;
     Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// The ensemble's absolute errors, clip by clip: their mean, and each emotion's.
+fn clip_table(errors: &ClipErrors) -> ClipTable {
+    let metric = |name: &str, about: &str| Metric::new(name, Mode::Sound, Better::Lower, 3, about);
+    let mut metrics = vec![metric("mean |error|", "Mean over the emotions of the absolute error of the ensemble.")];
+    metrics.extend(errors.emotions.iter().map(|emotion| metric(emotion, "Absolute error of the ensemble.")));
+    let row = |(clip, errors): &(String, Vec<f64>)| ClipRow {
+        clip: clip.clone(),
+        scores: std::iter::once(mean(errors)).chain(errors.iter().copied()).map(Score::from).collect(),
+    };
+    let note = "With --videos all, the command below puts every clip's recording into the page.".to_owned();
+    ClipTable { rows: errors.rows.iter().map(row).collect(), metrics, note }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The clips with the highest, the median and the lowest error, and more for the table, as they were recorded; none where the corpus is
+/// not there any more.
+fn examples(config: &EriConfig, errors: &ClipErrors, videos: Videos) -> Result<Vec<Example>> {
+    let folder = config.corpus.root.join(&config.evaluate.split).join("mp4");
+    let means: Vec<f64> = errors.rows.iter().map(|(_, errors)| mean(errors)).collect();
+    let mut examples = Vec::new();
+    for (item, caption) in chosen("mean absolute error", &means, videos) {
+        let (clip, of_clip) = &errors.rows[item];
+        let path = folder.join(format!("{clip}.mp4"));
+        if std::fs::metadata(&path).map_or(true, |file| file.len() > LARGEST_VIDEO) {
+            continue;
+        }
+        let info = VideoReader::open(&path)?.info().clone();
+        let metric = |name: &String| Metric::new(name, Mode::Sound, Better::Lower, 3, "Absolute error of the ensemble.");
+        examples.push(Example {
+            name: clip.clone(),
+            featured: caption.is_some(),
+            caption: caption.unwrap_or_default(),
+            video: Some(Video::read(&path, info.width, info.height)?),
+            scores: errors.emotions.iter().map(metric).zip(of_clip.iter().map(|error| Some(*error))).collect(),
+            ..Example::default()
+        });
+    }
+    Ok(examples)
 }
 
 fn summary(config: &EriConfig, evaluation: &Evaluation) -> String {
@@ -52,10 +106,8 @@ fn summary(config: &EriConfig, evaluation: &Evaluation) -> String {
     )
 }
 
-fn table(evaluation: &Evaluation) -> ScoreTable {
-    let metric = |name: &str, about: &str| Metric::new(name, Mode::Published, Better::Higher, 4, about);
-    let mut metrics = vec![metric("mean", "Mean of the emotions' correlations over the whole split.")];
-    metrics.extend(evaluation.ensemble.emotions.iter().map(|e| metric(&e.emotion, "Pearson's correlation over the whole split.")));
+fn table(config: &EriConfig, evaluation: &Evaluation) -> ScoreTable {
+    let metrics = super::stored::metrics(evaluation.ensemble.emotions.iter().map(|e| e.emotion.as_str()));
     let row = |name: &str, kind, scores: &react_metrics::EriScores| {
         let values: Vec<_> = [Some(scores.mean_pearson)].into_iter().chain(scores.emotions.iter().map(|e| e.pearson)).collect();
         ScoreRow::new(name, kind, &values)
@@ -69,34 +121,21 @@ fn table(evaluation: &Evaluation) -> ScoreTable {
             }
         }
     }
-    rows.extend(PUBLISHED.iter().map(|(name, value)| ScoreRow {
-        note: Some("On Hume-Reaction, by its authors' protocol.".to_owned()),
-        ..ScoreRow::new(name, Kind::Published, &[Some(*value)])
-    }));
+    rows.extend(published_rows(&INTENSITIES, &metrics));
+    let compares = if config.corpus.synthetic.is_some() {
+        "The corpus is synthetic: the computed rows compare with no published one.".to_owned()
+    } else {
+        format!("The computed rows stand on the split {}: compare with published rows of the same split.", evaluation.split)
+    };
     ScoreTable {
         title: format!("Correlation on the split {}", evaluation.split),
-        caption: format!("Computed rows stand on {}; published ones on Hume-Reaction, by their authors' protocols.", evaluation.data),
+        caption: format!(
+            "Computed rows stand on {}; published ones on Hume-Reaction, each with its split and source. {compares}",
+            evaluation.data
+        ),
         metrics,
         rows,
     }
-}
-
-/// The loss of the first seed.
-fn history(config: &EriConfig) -> Result<LossHistory> {
-    let mut history = LossHistory::default();
-    let Some((_, run)) = SeedRun::all(config)?.into_iter().next() else { return Ok(history) };
-    let mut best = f64::NEG_INFINITY;
-    for record in run.records()? {
-        match record {
-            Record::Step { step, loss, .. } => history.train.push(LossPoint { step, total: Some(loss), ..LossPoint::default() }),
-            Record::Validation { step, correlation, .. } if correlation > best => {
-                best = correlation;
-                history.best_step = Some(step);
-            }
-            Record::Validation { .. } => {}
-        }
-    }
-    Ok(history)
 }
 
 fn notes(config: &EriConfig) -> Vec<String> {

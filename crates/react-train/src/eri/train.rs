@@ -2,7 +2,8 @@
 //! bits of an undisturbed one: order, modality dropout and dropout are functions of (seed, step).
 
 use super::config::EriConfig;
-use super::data::{device, predictions, score};
+use super::data::{device, labels, predictions, score};
+use super::events::EriEvents;
 use super::features::Features;
 use super::run::{Record, SeedRun};
 use crate::Progress;
@@ -54,14 +55,17 @@ pub fn train(config: &EriConfig, run: &SeedRun, beginnings: &Beginnings<'_>, sto
     let per_epoch = state.batches_per_epoch();
     let steps = u64::from(config.train.epochs) * per_epoch;
     let progress = Progress::resumed("train", steps, state.adam.steps());
+    let mut events = EriEvents::open(config, run, &state.records)?;
     for step in state.adam.steps()..steps {
         let record = state.step(step, steps, per_epoch).with_context(|| format!("step {step}"))?;
         if let Record::Step { loss, correlation, .. } = &record {
             progress.advance(1, &format!("loss {loss:.4}, correlation {correlation:.3}"));
         }
+        events.record(&record)?;
         state.records.push(record);
         if (step + 1).is_multiple_of(per_epoch) {
-            state.validate(u32::try_from((step + 1) / per_epoch)?)?;
+            state.validate(u32::try_from((step + 1) / per_epoch)?, &mut events)?;
+            events.sync()?;
             state.save()?;
         }
         if stop.asked(step + 1) && step + 1 < steps {
@@ -150,13 +154,15 @@ impl<'a> State<'a> {
         Ok(Record::Step { step, epoch: u32::try_from(epoch)?, loss: total, mse, correlation, learning_rate: rate(""), gradient_norm })
     }
 
-    fn validate(&mut self, epoch: u32) -> Result<()> {
+    fn validate(&mut self, epoch: u32, events: &mut EriEvents) -> Result<()> {
         let predicted = predictions(&self.model, &self.validation, self.features.as_ref(), self.config.evaluate.batch, None)?;
         let scores = score(&self.validation, &predicted)?;
         if self.best().is_none_or(|best| scores.mean_pearson > best) {
             weights::save(&self.run.best(), &self.params, None, &self.notes)?;
         }
-        self.records.push(Record::Validation { epoch, step: self.adam.steps(), correlation: scores.mean_pearson, mae: scores.mae });
+        let record = Record::Validation { epoch, step: self.adam.steps(), correlation: scores.mean_pearson, mae: scores.mae };
+        events.validation(&record, self.validation.emotions(), &scores, || Ok((labels(&self.validation)?, predicted)))?;
+        self.records.push(record);
         Ok(())
     }
 
@@ -220,6 +226,7 @@ fn notes(config: &EriConfig, emotions: &[String]) -> Result<BTreeMap<String, Str
         ("eri".to_owned(), serde_json::to_string(&config.network(emotions.len()))?),
         ("emotions".to_owned(), serde_json::to_string(emotions)?),
         ("frame_features".to_owned(), serde_json::to_string(&config.model.frame_features)?),
-        ("train".to_owned(), serde_json::to_string(&config.train)?),
+        // What else is written changes no number.
+        ("train".to_owned(), serde_json::to_string(&super::config::Train { tensorboard: false, ..config.train.clone() })?),
     ]))
 }

@@ -57,7 +57,7 @@ pub fn predict(args: &cli::Predict) -> Result<String> {
         lines.push(format!("3DMM jump at window borders {:.4}, inside windows {:.4} ({ratio})", seams.border, seams.inside));
     }
     if let Some(speaker) = speaker {
-        lines.push(picture::write(args, files.out, &checkpoint, speaker.view(), coeffs, fps)?);
+        lines.push(picture::write(args, files.out, &checkpoint, speaker, coeffs, fps)?);
     }
     Ok(lines.join("\n"))
 }

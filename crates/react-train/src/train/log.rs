@@ -1,6 +1,7 @@
 //! What a training says while it runs: a line a step in `metrics.jsonl`, TensorBoard's events, progress for people.
 
 use super::state::{State, Step};
+use super::validation::Validation;
 use crate::config::Config;
 use crate::{Progress, Record, Run};
 use anyhow::{Context, Result};
@@ -54,12 +55,16 @@ impl Log {
     }
 
     /// A validation was made.
-    pub(super) fn validation(&mut self, record: &Record) -> Result<()> {
+    pub(super) fn validation(&mut self, Validation { record, pictures }: &Validation) -> Result<()> {
         if let Record::Validation { epoch, selection, .. } = record {
             tracing::debug!("validation after epoch {epoch}: {selection:.4}");
         }
         // What it took is not the next step's.
         self.last_step = Instant::now();
+        if let Some(events) = &mut self.events {
+            // Before the record: a run that goes on finds the record missing, and cuts the pictures off too.
+            pictures.iter().try_for_each(|(name, png)| events.picture(record.steps(), name, png))?;
+        }
         self.write(record)
     }
 
@@ -88,7 +93,8 @@ impl Log {
     }
 }
 
-/// The run's events, with those of all records and no others: cut off where they go on, written anew where some are missing.
+/// The run's events, with those of all records and no others: cut off where they go on, written anew (without pictures) where some are
+/// missing.
 fn events(run: &Run, records: &[Record]) -> Result<Events> {
     let path = run.events();
     let steps = records.iter().map(Record::steps).max().unwrap_or(0);

@@ -7,6 +7,7 @@
 mod blame;
 mod checkpoint;
 mod log;
+mod pictures;
 mod plan;
 mod state;
 mod stop;

@@ -22,6 +22,7 @@ pub(super) struct State<'a> {
     pub(super) run: &'a Run,
     pub(super) loader: Loader,
     pub(super) validation: PackedSplit,
+    pub(super) fps: f64,
     pub(super) params: Params,
     pub(super) model: TransVae,
     pub(super) adam: AdamW,
@@ -73,6 +74,7 @@ impl<'a> State<'a> {
         let mut state = Self {
             plan: Plan::new(train, loader.steps_per_epoch()),
             validation: packed.split(&config.evaluate.split)?,
+            fps: packed.info().fps,
             notes: notes(config, &mean_face)?,
             selection: Selection::default(),
             unsaved: false,

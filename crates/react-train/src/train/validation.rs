@@ -2,6 +2,7 @@
 
 use super::Stop;
 use super::log::Log;
+use super::pictures::{Pictures, pictures};
 use super::state::State;
 use crate::Record;
 use crate::tensors::to_device;
@@ -10,6 +11,12 @@ use candle_core::Device;
 use react_model::Mode;
 use react_model::loss::reconstruction;
 use react_model::transvae::Noise;
+
+/// A validation's record, and what it looks like where TensorBoard is wished for.
+pub(super) struct Validation {
+    pub(super) record: Record,
+    pub(super) pictures: Pictures,
+}
 
 impl State<'_> {
     /// Whether a validation belongs here that was not made yet.
@@ -21,7 +28,7 @@ impl State<'_> {
 
     /// Mean reconstruction loss and KL divergence over the whole clips of the split, with the latent means; the weights with the
     /// least reconstruction + kl_p · KL are the best. None where it was stopped: it is made again from its beginning.
-    pub(super) fn validate(&mut self, stop: &Stop, log: &Log) -> Result<Option<Record>> {
+    pub(super) fn validate(&mut self, stop: &Stop, log: &Log) -> Result<Option<Validation>> {
         let online;
         let model = match &self.average {
             Some(average) => &average.model,
@@ -31,6 +38,7 @@ impl State<'_> {
             }
         };
         let (mut sum, mut kl_sum, clips) = (0.0, 0.0, self.validation.len());
+        let mut pictured = Pictures::new();
         for item in 0..clips {
             if stop.asked(self.steps()) {
                 return Ok(None);
@@ -40,6 +48,9 @@ impl State<'_> {
             let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
             let reaction = model.react(&behaviour, &Noise::Mean, &Mode::eval())?;
             sum += f64::from(reconstruction(&reaction, batch.listener_emotion(), batch.listener_3dmm())?.to_scalar::<f32>()?);
+            if item == 0 && self.config.train.tensorboard {
+                pictured = pictures(&self.validation, item, &reaction, self.fps)?;
+            }
             for latent in &reaction.latents {
                 kl_sum += f64::from(latent.kl()?.to_scalar::<f32>()?) / reaction.latents.len() as f64;
             }
@@ -49,7 +60,8 @@ impl State<'_> {
         ensure!(selection.is_finite(), "the validation after step {} is not finite", self.steps());
         self.select(selection)?;
         let epoch = u32::try_from(self.plan().epochs_after(self.steps()).0)?;
-        Ok(Some(Record::Validation { epoch, step: self.steps(), reconstruction, kl, selection }))
+        let record = Record::Validation { epoch, step: self.steps(), reconstruction, kl, selection };
+        Ok(Some(Validation { record, pictures: pictured }))
     }
 
     fn select(&mut self, value: f64) -> Result<()> {

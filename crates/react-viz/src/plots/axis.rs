@@ -10,13 +10,33 @@ pub(crate) struct Axis {
     pub(crate) log: bool,
     /// Where ticks stand, in the axis' own numbers.
     pub(crate) ticks: Vec<f64>,
+    /// The ticks' names, where they are no numbers: tick i stands at i.
+    pub(crate) names: Vec<String>,
 }
 
 impl Axis {
     /// A linear axis over exactly `low..high`, with about `ticks` round ticks.
     pub(crate) fn linear(label: &str, low: f64, high: f64, ticks: usize) -> Self {
         let (low, high) = widen(low, high);
-        Self { label: label.to_owned(), low, high, log: false, ticks: round_ticks(low, high, ticks) }
+        Self { label: label.to_owned(), low, high, log: false, ticks: round_ticks(low, high, ticks), names: Vec::new() }
+    }
+
+    /// Named places 0, 1, 2, …, the first at the top of an upright axis.
+    pub(crate) fn named(label: &str, names: &[&str]) -> Self {
+        let places = names.len().max(1);
+        Self {
+            label: label.to_owned(),
+            low: -0.6,
+            high: places as f64 - 0.4,
+            log: false,
+            ticks: (0..names.len()).map(|i| i as f64).collect(),
+            names: names.iter().rev().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    /// Where the name `index` of [`Axis::named`] stands.
+    pub(crate) fn place_of(&self, index: usize) -> f64 {
+        self.names.len().saturating_sub(1 + index) as f64
     }
 
     /// A linear axis around all of `values`, with a little air.
@@ -34,7 +54,7 @@ impl Axis {
                 let (a, b) = (low.log10(), high.log10());
                 let air = 0.05 * (b - a);
                 let (low, high) = (a - air, b + air);
-                Self { label: format!("{label}, log scale"), low, high, log: true, ticks: log_ticks(low, high) }
+                Self { label: format!("{label}, log scale"), low, high, log: true, ticks: log_ticks(low, high), names: Vec::new() }
             }
             _ => Self::around(label, values, ticks),
         }
@@ -53,6 +73,9 @@ impl Axis {
 
     /// A tick's text.
     pub(crate) fn text(&self, tick: f64) -> String {
+        if !self.names.is_empty() {
+            return self.names.get(tick.round().max(0.0) as usize).cloned().unwrap_or_default();
+        }
         if self.log {
             return short(10f64.powf(tick));
         }
@@ -154,6 +177,13 @@ mod tests {
         assert_eq!(texts(&Axis::log_where_it_helps("", [1.0, 30.0], 4)), ["1", "2", "5", "10", "20"]);
         assert!(!Axis::log_where_it_helps("", [1.0, 2.0], 4).log);
         assert!(!Axis::log_where_it_helps("", [0.0, 200.0], 4).log);
+    }
+
+    #[test]
+    fn names_stand_from_the_top() {
+        let axis = Axis::named("system", &["first", "second"]);
+        assert_eq!(texts(&axis), ["second", "first"]);
+        assert_eq!((axis.place_of(0), axis.place_of(1), axis.text(axis.place_of(1))), (1.0, 0.0, "second".to_owned()));
     }
 
     #[test]

@@ -13,7 +13,12 @@ pub struct LagCurve<'a> {
     pub points: &'a [(i32, f64)],
 }
 
-/// Synchrony over lag, what FRSyn is read from: a curve a system, a dot at each curve's highest point.
+/// How the curves look, in their order: this run's, the real listeners', a control, others.
+const LOOKS: [(Colour, bool); 5] =
+    [(Colour::Blue, false), (Colour::Ink, false), (Colour::Vermillion, true), (Colour::Green, false), (Colour::Purple, false)];
+
+/// Synchrony over lag, what FRSyn is read from clip by clip: a curve a system, a dot at each curve's highest point. The first is
+/// this run's, the second the real listeners'.
 ///
 /// # Errors
 /// Where no curve has a number, or `fps` is not positive.
@@ -29,18 +34,20 @@ pub fn lag_curves(curves: &[LagCurve<'_>], fps: f64) -> Result<Figure, VizError>
     let air = 0.06 * (high - low);
     let mut marks = vec![Mark::Upright(0.0, Pen::new(Colour::Ink, 0.8).faint(0.5))];
     let mut keys = Vec::new();
-    for (curve, &colour) in curves.iter().zip(Colour::SERIES.iter().cycle()) {
+    for (curve, &(colour, dashed)) in curves.iter().zip(LOOKS.iter().cycle()) {
         let points: Vec<_> = curve.points.iter().map(|&(lag, v)| (seconds(lag), v)).collect();
         let top = points.iter().filter(|p| p.1.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1)).copied();
         let pen = Pen::new(colour, 1.8);
-        marks.push(Mark::Line(points, pen));
-        marks.extend(top.map(|p| Mark::Dot(p, 3.0, pen)));
-        keys.push(Key::new(curve.label, colour, KeyShape::Line));
+        marks.push(Mark::Line(points, if dashed { pen.dashed() } else { pen }));
+        marks.extend(top.map(|p| Mark::Dot(p, 3.4, pen)));
+        keys.push(Key::new(curve.label, colour, if dashed { KeyShape::Dashed } else { KeyShape::Line }));
     }
     let x = Axis::linear("lag (s), right: the reaction follows the speaker", first, last, 6);
     let y = Axis::linear("mean correlation", low - air, high + air, 5);
     let panel =
         Panel { title: "Synchrony over lag".to_owned(), width: 560, height: 260, font: 12.0, heading: false, right: 16, x, y, marks };
-    let caption = "Correlation with the speaker, mean over the attributes, at each lag; the dot is the lag that FRSyn takes.".to_owned();
+    let caption = "Correlation with the speaker at each lag, mean over clips and the attributes that move; dots are the curves' highest points. FRSyn is the mean \
+                   distance of each clip's own highest point from lag 0."
+        .to_owned();
     Ok(Figure { title: "Synchrony over lag".to_owned(), caption, keys, panels: vec![panel.draw()?], columns: 1 })
 }

@@ -56,6 +56,16 @@ pub(crate) enum Mark {
     Bars(Vec<(f64, f64, f64)>, Pen),
     /// A filled circle of a radius in CSS pixels.
     Dot((f64, f64), f64, Pen),
+    /// A filled sign of half a width in CSS pixels.
+    Sign((f64, f64), f64, Sign, Pen),
+}
+
+/// Signs beside circles, so that series differ without their colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Circle,
+    Square,
+    Diamond,
 }
 
 /// A panel before it is drawn; sizes in CSS pixels.
@@ -219,6 +229,18 @@ impl Panel {
                 }
             }
             Mark::Dot(point, radius, pen) => plot.draw(&Circle::new(*point, self.units(*radius), paint(*pen).filled()))?,
+            Mark::Sign(point, radius, sign, pen) => {
+                let (r, style) = (self.units(*radius), paint(*pen));
+                let diamond = r + r / 4;
+                match sign {
+                    Sign::Circle => plot.draw(&Circle::new(*point, r, style.filled()))?,
+                    Sign::Square => plot.draw(&(EmptyElement::at(*point) + Rectangle::new([(-r, -r), (r, r)], style.filled())))?,
+                    Sign::Diamond => {
+                        let corners = vec![(-diamond, 0), (0, -diamond), (diamond, 0), (0, diamond)];
+                        plot.draw(&(EmptyElement::at(*point) + Polygon::new(corners, style)))?;
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -1,50 +1,73 @@
 //! The page. All text from outside goes through [`escape`]; drawings were checked when they were made.
 
 use super::scores::{clip_table, score_table};
-use super::{Example, Picture, Report, video_name};
+use super::{Example, Picture, Report, media, player, settings};
 use crate::colour::DARK;
 use crate::error::VizError;
 use crate::escape::escape;
 use crate::plots::losses;
-use crate::scores::number;
 use crate::svg::Figure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Nothing is fetched from anywhere: what the page shows is in it, or lies beside it.
-const POLICY: &str =
-    "default-src 'none'; img-src data:; media-src data: file: 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+/// Nothing is fetched from anywhere: what the page shows is in it, or lies beside it. `blob:` is what the page's script makes of its own
+/// videos.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; media-src blob: data: file: 'self'; \
+                      style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+/// The page's programs, in the order in which they stand in it.
+const SCRIPTS: [&str; 5] = [
+    include_str!("script/glb.js"),
+    include_str!("script/draw.js"),
+    include_str!("script/player.js"),
+    include_str!("script/table.js"),
+    include_str!("script/page.js"),
+];
 
 /// The whole page; `folder`: where the videos lie, if not inside.
 pub(super) fn page(report: &Report, folder: Option<&str>) -> Result<String, VizError> {
-    let sections = sections(report, folder)?;
+    let sections = sections(report)?;
     let title = escape(&report.title);
     let run = escape(&report.run);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{title}{}{run}</title>\n<style>\n{}@media (prefers-color-scheme: dark) {{ {DARK} }}\n</style>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#main\">Skip to the content</a>\n<header>\n<h1>{title}</h1>\n",
+         <link rel=\"icon\" href=\"data:,\">\n<title>{title}{}{run}</title>\n<style>\n{}\
+         @media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme=\"light\"]) {{ {DARK} }} }}\n\
+         @media screen {{ :root[data-theme=\"dark\"] {{ {DARK} }} }}\n\
+         </style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n",
         if run.is_empty() { "" } else { " – " },
         include_str!("style.css"),
     );
+    out.push_str(&contents(&sections));
+    out.push_str("<header class=\"top\">\n");
     if !run.is_empty() {
-        out.push_str(&format!("<p class=\"run\">Run <strong>{run}</strong></p>\n"));
+        out.push_str(&format!("<p class=\"run\">{run}</p>\n"));
     }
+    out.push_str(&format!("<h1>{title}</h1>\n"));
     out.push_str(&paragraphs(&report.summary, "summary"));
     out.push_str(&facts(&report.facts));
-    out.push_str("<nav aria-label=\"Contents\"><ul>\n");
-    for section in &sections {
-        out.push_str(&format!("<li><a href=\"#{}\">{}</a></li>\n", section.id, section.title));
-    }
-    out.push_str("</ul></nav>\n</header>\n<main id=\"main\">\n");
+    out.push_str("</header>\n<main id=\"main\">\n");
     for Section { id, title, body } in &sections {
         out.push_str(&format!(
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n{body}</section>\n"
         ));
     }
-    out.push_str(&format!("</main>\n<script>\n{}</script>\n</body>\n</html>\n", include_str!("script.js")));
+    out.push_str("</main>\n");
+    out.push_str(player::TEMPLATE);
+    out.push_str(&media::store(report, folder));
+    out.push_str(&format!("<script>\n\"use strict\";\n{}</script>\n</body>\n</html>\n", SCRIPTS.concat()));
     Ok(out)
+}
+
+/// The bar on top: links to the sections, and the choice of light or dark.
+fn contents(sections: &[Section]) -> String {
+    let link = |s: &Section| format!("<li><a href=\"#{}\">{}</a></li>\n", s.id, s.title);
+    format!(
+        "<div class=\"bar\"><nav aria-label=\"Contents\"><ul>\n{}</ul></nav>\
+         <button type=\"button\" id=\"theme\" aria-label=\"Switch between light and dark\" title=\"Light or dark\" hidden>◐</button></div>\n",
+        sections.iter().map(link).collect::<String>()
+    )
 }
 
 struct Section {
@@ -54,13 +77,15 @@ struct Section {
 }
 
 /// The sections that have something to show, in order.
-fn sections(report: &Report, folder: Option<&str>) -> Result<Vec<Section>, VizError> {
+fn sections(report: &Report) -> Result<Vec<Section>, VizError> {
     let history = if report.history.is_empty() { String::new() } else { figure(&losses(&report.history)?) };
-    let examples = report.examples.iter().enumerate().map(|(i, e)| example(i, e, folder)).collect::<String>();
+    let featured = report.examples.iter().enumerate().filter(|(_, e)| e.featured);
+    let examples = featured.enumerate().map(|(place, (i, e))| example(i, e, place == 0)).collect::<String>();
     let clips = report.clips.as_ref().filter(|c| !c.rows.is_empty()).map(|c| clip_table(c, &report.examples)).unwrap_or_default();
     let all = [
         ("scores", "Scores", report.tables.iter().map(score_table).collect()),
-        ("examples", "Examples", report.pictures.iter().map(picture).collect::<String>() + &examples),
+        ("settings", "Settings that differ", report.settings.as_ref().map(settings::table).unwrap_or_default()),
+        ("examples", "Examples", examples + &report.pictures.iter().map(picture).collect::<String>()),
         ("training", "Training", history),
         ("plots", "Plots", side_by_side(&report.figures)),
         ("clips", "Clip by clip", clips),
@@ -129,23 +154,14 @@ fn picture(picture: &Picture) -> String {
     format!("<figure class=\"picture\">\n<img alt=\"{}\" src=\"data:image/png;base64,{data}\">\n{caption}</figure>\n", escape(&picture.alt))
 }
 
-fn example(i: usize, example: &Example, folder: Option<&str>) -> String {
+fn example(i: usize, example: &Example, first: bool) -> String {
     let name = escape(&example.name);
     let id = i + 1;
     let mut out = format!(
         "<article class=\"example\" id=\"example-{id}\" aria-labelledby=\"example-{id}-title\">\n<h3 id=\"example-{id}-title\">{name}</h3>\n"
     );
     out.push_str(&paragraphs(&example.caption, "caption"));
-    if let Some(video) = &example.video {
-        let source = match folder {
-            Some(folder) => escape(&percent(&format!("{folder}/{}", video_name(i)))),
-            None => format!("data:video/mp4;base64,{}", STANDARD.encode(&video.mp4)),
-        };
-        out.push_str(&format!(
-            "<video controls loop muted playsinline preload=\"metadata\" width=\"{}\" height=\"{}\" aria-label=\"Speaker and listeners of {name}\" src=\"{source}\"></video>\n",
-            video.width, video.height
-        ));
-    }
+    out.push_str(&player::host(i, example).unwrap_or_default());
     if !example.scores.is_empty() {
         out.push_str("<dl class=\"facts small\">\n");
         for (metric, value) in &example.scores {
@@ -153,23 +169,17 @@ fn example(i: usize, example: &Example, folder: Option<&str>) -> String {
                 "<div><dt>{} {}</dt><dd>{}</dd></div>\n",
                 escape(&metric.name),
                 metric.better.arrow(),
-                number(*value, metric.digits)
+                metric.print(*value)
             ));
         }
         out.push_str("</dl>\n");
     }
     for (j, plots) in example.figures.iter().enumerate() {
-        let open = if i == 0 && j == 0 { " open" } else { "" };
+        let open = if first && j == 0 { " open" } else { "" };
         out.push_str(&format!("<details{open}>\n<summary>{}</summary>\n{}</details>\n", escape(&plots.title), figure(plots)));
     }
     out.push_str("</article>\n");
     out
-}
-
-/// A path for a link: what is neither a letter, a digit nor one of `-_./` as %XX.
-fn percent(path: &str) -> String {
-    let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
-    path.bytes().map(|b| if safe(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn commands(commands: &[String]) -> String {

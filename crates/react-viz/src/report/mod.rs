@@ -1,7 +1,10 @@
 //! The report: one HTML file with everything that a run came to, which opens from disk and asks the network for nothing.
 
 mod html;
+mod media;
+mod player;
 mod scores;
+mod settings;
 
 use crate::error::VizError;
 use crate::plots::LossHistory;
@@ -10,7 +13,7 @@ use crate::svg::Figure;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Videos and pictures up to this many bytes together stand inside the page; beyond it the videos lie beside it.
+/// A page weighs at most so many bytes where its videos can help it: they stand inside up to there, and lie beside it beyond.
 pub const INLINE_LIMIT: u64 = 50 << 20;
 
 /// What a run came to. Every part may be empty; what is empty is left out of the page.
@@ -48,6 +51,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Scores clip by clip, sortable.
     pub clips: Option<ClipTable>,
+    /// Settings side by side, for pages that compare.
+    pub settings: Option<Settings>,
     /// Commands that run it again.
     pub rerun: Vec<String>,
     /// The whole configuration, as text.
@@ -106,15 +111,30 @@ fn read(path: &Path) -> Result<Vec<u8>, VizError> {
     std::fs::read(path).map_err(|source| VizError::Read { path: path.to_owned(), source })
 }
 
+/// A listener in 3D, to turn and to play beside the video.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Animation {
+    /// Who it is: `"True listener"`, `"Sample 1"`.
+    pub label: String,
+    /// Binary glTF 2.0: one scene, morph targets, one animation.
+    #[serde(with = "base64_bytes")]
+    pub glb: Vec<u8>,
+}
+
 /// A clip to look at.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Example {
     /// The clip's name.
     pub name: String,
     /// What to look for.
     pub caption: String,
+    /// Whether it stands in the section of examples; the others open from their row of [`Report::clips`] alone.
+    pub featured: bool,
     /// Speaker, real listener, samples.
     pub video: Option<Video>,
+    /// The listeners in 3D; the first is shown first.
+    pub animations: Vec<Animation>,
     /// This clip's scores: (metric, value).
     pub scores: Vec<(Metric, Option<f64>)>,
     /// Plots of this clip.
@@ -128,6 +148,9 @@ pub struct ClipTable {
     pub metrics: Vec<Metric>,
     /// The rows.
     pub rows: Vec<ClipRow>,
+    /// How to have more: which clips have a video, what draws the others.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// One clip's scores.
@@ -137,6 +160,15 @@ pub struct ClipRow {
     pub clip: String,
     /// One number a metric; those that are missing are dashes.
     pub scores: Vec<Score>,
+}
+
+/// Settings of several runs, those that differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The runs.
+    pub runs: Vec<String>,
+    /// A key, and its value in each run; empty where a run has no such key.
+    pub rows: Vec<(String, Vec<String>)>,
 }
 
 /// What was written.
@@ -151,8 +183,8 @@ pub struct Written {
 }
 
 impl Report {
-    /// Writes the page and, where pictures and videos are more than [`INLINE_LIMIT`] together, the videos into a folder
-    /// beside it. The same report gives the same bytes.
+    /// Writes the page and, where it would weigh more than [`INLINE_LIMIT`], its videos into a folder beside it. The same
+    /// report gives the same bytes.
     ///
     /// # Errors
     /// Where a file cannot be written, or a plot of the losses cannot be drawn.
@@ -161,19 +193,20 @@ impl Report {
     }
 
     fn write_within(&self, path: &Path, inline_limit: u64) -> Result<Written, VizError> {
-        let pictures = self.pictures.iter().map(|p| p.png.len() as u64).sum::<u64>();
-        let videos = self.examples.iter().filter_map(|e| e.video.as_ref()).map(|v| v.mp4.len() as u64).sum::<u64>();
         let stem = path.file_stem().map_or_else(|| "report".into(), |s| s.to_string_lossy().into_owned());
-        let folder = (encoded_size(pictures + videos) > inline_limit).then(|| format!("{stem}-videos"));
+        let folder = format!("{stem}-videos");
+        let mut page = html::page(self, Some(&folder))?;
+        let videos = self.examples.iter().filter_map(|e| e.video.as_ref()).map(|v| media::encoded_size(v.mp4.len())).sum::<u64>();
         let mut beside = Vec::new();
-        if let Some(folder) = &folder {
+        if page.len() as u64 + videos <= inline_limit {
+            page = html::page(self, None)?;
+        } else {
             for (i, video) in self.examples.iter().enumerate().filter_map(|(i, e)| Some((i, e.video.as_ref()?))) {
-                let file = path.with_file_name(folder).join(video_name(i));
+                let file = path.with_file_name(&folder).join(media::video_name(i));
                 react_store::write_atomic(&file, |w| w.write_all(&video.mp4))?;
                 beside.push(file);
             }
         }
-        let page = html::page(self, folder.as_deref())?;
         react_store::write_atomic(path, |w| w.write_all(page.as_bytes()))?;
         tracing::debug!(path = %path.display(), bytes = page.len(), beside = beside.len(), "report written");
         Ok(Written { path: path.to_owned(), bytes: page.len() as u64, beside })
@@ -186,16 +219,6 @@ impl Report {
     pub fn html(&self) -> Result<String, VizError> {
         html::page(self, None)
     }
-}
-
-/// Bytes of base64 for so many bytes.
-fn encoded_size(bytes: u64) -> u64 {
-    bytes.div_ceil(3) * 4
-}
-
-/// The file of the `i`-th example's video.
-fn video_name(i: usize) -> String {
-    format!("example-{}.mp4", i + 1)
 }
 
 /// Bytes as base64 text in serialised reports.

@@ -1,8 +1,8 @@
 //! Tables of the report: scores of systems, and scores clip by clip.
 
-use super::{ClipTable, Example};
+use super::{ClipTable, Example, player};
 use crate::escape::escape;
-use crate::scores::{Better, Metric, Mode, Score, ScoreRow, ScoreTable, number};
+use crate::scores::{Better, Kind, Metric, Mode, Score, ScoreRow, ScoreTable, number, signed};
 
 /// Systems × metrics, with the definition over each group of metrics.
 pub(super) fn score_table(table: &ScoreTable) -> String {
@@ -70,7 +70,7 @@ fn score_row(table: &ScoreTable, i: usize, row: &ScoreRow) -> String {
     out.push_str("</th>");
     for (column, metric) in table.metrics.iter().enumerate() {
         let score = row.score(column);
-        let value = number(score.value, metric.digits);
+        let value = if row.kind == Kind::Difference { difference(metric, score) } else { metric.print(score.value) };
         let value =
             if table.is_best(i, column) { format!("<strong title=\"best of this run and the baselines\">{value}</strong>") } else { value };
         out.push_str(&format!("<td>{value}{}</td>", interval(score, metric.digits)));
@@ -88,13 +88,29 @@ fn interval(score: Score, digits: usize) -> String {
     }
 }
 
-/// Clips × metrics; the page's script sorts it by the column whose head is pressed.
+/// A difference, marked as one for the better or the worse where the metric has a direction.
+fn difference(metric: &Metric, score: Score) -> String {
+    let value = signed(score.value, metric.digits);
+    match (metric.better, score.finite()) {
+        _ if number(score.value, metric.digits) == number(Some(0.0), metric.digits) => value,
+        (Better::Higher, Some(v)) => format!("<span class=\"{}\">{value}</span>", if v > 0.0 { "gain" } else { "loss" }),
+        (Better::Lower, Some(v)) => format!("<span class=\"{}\">{value}</span>", if v < 0.0 { "gain" } else { "loss" }),
+        _ => value,
+    }
+}
+
+/// Clips × metrics; the page's script sorts it by the column whose head is pressed, filters it by name, and opens a row's video below it.
 pub(super) fn clip_table(table: &ClipTable, examples: &[Example]) -> String {
     let button = |label: String| format!("<button type=\"button\"><span class=\"order\" aria-hidden=\"true\"></span>{label}</button>");
+    let with_video = table.rows.iter().filter(|row| examples.iter().any(|e| e.name == row.clip && e.video.is_some())).count();
     let mut out = format!(
-        "<p class=\"caption\">Press a column's head to sort by it; clips with an example link to it.</p>\n\
+        "<p class=\"caption\">{}</p>\n\
+         <div class=\"tools\"><label>Filter <input type=\"search\" class=\"filter\" placeholder=\"part of a clip's name\" autocomplete=\"off\"></label>\
+         <output class=\"count\" aria-live=\"polite\">{} clips</output></div>\n\
          <div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Scores clip by clip\">\n<table class=\"scores sortable\">\n<thead>\n{}<tr>\
          <th scope=\"col\" class=\"name\" aria-sort=\"none\">{}</th>",
+        words(with_video, table),
+        table.rows.len(),
         modes(&table.metrics),
         button("<span class=\"label\">Clip</span>".to_owned())
     );
@@ -104,22 +120,36 @@ pub(super) fn clip_table(table: &ClipTable, examples: &[Example]) -> String {
     out.push_str("</tr>\n</thead>\n<tbody>\n");
     for row in &table.rows {
         let name = escape(&row.clip);
-        let name = match examples.iter().position(|e| e.name == row.clip) {
-            Some(i) => format!("<a href=\"#example-{}\">{name}</a>", i + 1),
-            None => name,
-        };
-        out.push_str(&format!("<tr><th scope=\"row\" class=\"name\">{name}</th>"));
+        let example = examples.iter().position(|e| e.name == row.clip).filter(|&i| player::host(i, &examples[i]).is_some());
+        let open = example.map(|i| {
+            format!(
+                "<button type=\"button\" class=\"play\" data-clip=\"{}\" aria-expanded=\"false\" aria-label=\"Video of {name}\"></button>",
+                i + 1
+            )
+        });
+        out.push_str(&format!("<tr><th scope=\"row\" class=\"name\">{}<span class=\"clip\">{name}</span></th>", open.unwrap_or_default()));
         for (column, metric) in table.metrics.iter().enumerate() {
             let score = row.scores.get(column).copied().unwrap_or_default();
             let value = score.finite().map(|v| v.to_string()).unwrap_or_default();
-            out.push_str(&format!(
-                "<td data-value=\"{value}\">{}{}</td>",
-                number(score.value, metric.digits),
-                interval(score, metric.digits)
-            ));
+            let shown = if metric.signed { difference(metric, score) } else { metric.print(score.value) };
+            out.push_str(&format!("<td data-value=\"{value}\">{shown}{}</td>", interval(score, metric.digits)));
         }
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n</div>\n");
     out
+}
+
+/// What can be done with the table of clips.
+fn words(with_video: usize, table: &ClipTable) -> String {
+    let mut words = "Press a column's head to sort by it, again for the other way round.".to_owned();
+    match with_video {
+        0 => {}
+        all if all == table.rows.len() => words.push_str(" ▶ opens a clip's video."),
+        some => words.push_str(&format!(" ▶ opens a clip's video: {some} of {} have one.", table.rows.len())),
+    }
+    if !table.note.is_empty() {
+        words.push_str(&format!(" {}", escape(&table.note)));
+    }
+    words
 }

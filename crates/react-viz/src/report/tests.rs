@@ -3,6 +3,7 @@ use crate::plots::LossPoint;
 use crate::scores::{Better, Kind, Mode, ScoreRow};
 use crate::svg::Svg;
 
+const GLB: &[u8] = b"glTF, or what should be";
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&\u{1b}[31m";
 
 fn full() -> Report {
@@ -28,10 +29,19 @@ fn full() -> Report {
         facts: vec![(name(), name())],
         tables: vec![table],
         pictures: vec![Picture { png: vec![1, 2, 3], alt: name(), caption: name() }],
-        examples: vec![Example { name: name(), caption: name(), video: Some(video), scores, figures: vec![figure.clone()] }],
+        examples: vec![Example {
+            name: name(),
+            caption: name(),
+            featured: true,
+            video: Some(video),
+            animations: vec![Animation { label: name(), glb: GLB.to_vec() }],
+            scores,
+            figures: vec![figure.clone()],
+        }],
         history: LossHistory { train: (0..5).map(point).collect(), validation: vec![], best_step: Some(3) },
         figures: vec![figure],
-        clips: Some(ClipTable { metrics: vec![metric], rows }),
+        clips: Some(ClipTable { metrics: vec![metric], rows, note: name() }),
+        settings: Some(Settings { runs: vec![name()], rows: vec![(name(), vec![name()])] }),
         rerun: vec![name()],
         configuration: name(),
         environment: vec![(name(), name())],
@@ -41,7 +51,7 @@ fn full() -> Report {
 
 /// Every `<name …>` of the page outside `<style>` and `<script>`, and whether all that open also close, in order.
 fn tags(page: &str) -> Vec<String> {
-    const VOID: [&str; 4] = ["meta", "link", "img", "!DOCTYPE"];
+    const VOID: [&str; 5] = ["meta", "link", "img", "input", "!DOCTYPE"];
     let (mut rest, mut open, mut all) = (page, Vec::new(), Vec::new());
     while let Some((_, after)) = rest.split_once('<') {
         let (tag, after) = after.split_once('>').expect("a tag ends");
@@ -66,17 +76,18 @@ fn tags(page: &str) -> Vec<String> {
 fn hostile_names_are_text() {
     let page = full().html().unwrap();
     let tags = tags(&page);
-    assert_eq!(tags.iter().filter(|t| *t == "script").count(), 1, "the page's own");
+    assert_eq!(tags.iter().filter(|t| *t == "script").count(), 3, "a video, a listener, and the page's own");
     assert_eq!(tags.iter().filter(|t| *t == "img").count(), 1, "the picture");
     assert!(!page.contains("<img src=x") && !page.contains('\u{1b}'));
     assert!(!page.contains("onerror=alert(2)>"), "its > is an entity");
     assert_eq!(page.matches("&lt;/script&gt;&lt;script&gt;alert(1)").count(), page.matches("alert(1)").count());
+    assert_eq!(page.matches("<script>").count(), 1, "one runs");
 }
 
 #[test]
 fn the_page_asks_the_network_for_nothing() {
     let page = full().html().unwrap();
-    for reference in page.split("src=\"").skip(1).chain(page.split("href=\"").skip(1)) {
+    for reference in page.split(" src=\"").skip(1).chain(page.split("href=\"").skip(1)) {
         assert!(reference.starts_with("data:") || reference.starts_with('#'), "{}", &reference[..40.min(reference.len())]);
     }
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("@import"));
@@ -102,15 +113,79 @@ fn an_empty_report_is_a_page() {
 fn large_videos_lie_beside_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("my report#1.html");
-    let inside = full().write_within(&path, 16).unwrap();
-    assert!(inside.beside.is_empty(), "12 bytes are 16 in base64");
-    assert!(std::fs::read_to_string(&path).unwrap().contains("data:video/mp4;base64,bXA0IGJ5dGVz"));
-    let written = full().write_within(&path, 15).unwrap();
+    let whole = full().html().unwrap().len() as u64;
+    let without = full().write_within(&path, 0).unwrap().bytes;
+    // What stands instead of the video is its path.
+    let limit = without + 12;
+    assert!(whole < limit + 40, "9 bytes are 12 in base64");
+    let inside = full().write_within(&path, limit).unwrap();
+    assert_eq!((inside.beside.len(), inside.bytes), (0, whole));
+    assert!(std::fs::read_to_string(&path).unwrap().contains("data:video/mp4;base64,bXA0IGJ5dGVz</script>"));
+    let written = full().write_within(&path, limit - 1).unwrap();
     assert_eq!(written.beside, [folder.path().join("my report#1-videos/example-1.mp4")]);
     assert_eq!(std::fs::read(&written.beside[0]).unwrap(), b"mp4 bytes");
     let page = std::fs::read_to_string(&path).unwrap();
-    assert!(page.contains("src=\"my%20report%231-videos/example-1.mp4\"") && !page.contains("data:video"));
+    assert!(page.contains(">my%20report%231-videos/example-1.mp4</script>") && !page.contains("data:video"));
     assert_eq!(written.bytes, page.len() as u64);
+}
+
+#[test]
+fn the_listener_in_the_page_is_the_file() {
+    use base64::Engine as _;
+    let page = full().html().unwrap();
+    let (_, after) = page.split_once("data:model/gltf-binary;base64,").unwrap();
+    let (packed, _) = after.split_once('<').unwrap();
+    assert_eq!(base64::engine::general_purpose::STANDARD.decode(packed).unwrap(), GLB);
+    assert!(page.contains("id=\"glb-1-1\" data-clip=\"1\" data-label=\"&lt;/script&gt;"));
+}
+
+#[test]
+fn a_face_in_many_clips_is_in_the_page_once() {
+    use base64::Engine as _;
+    let glb = |end: &[u8]| [&[7; 100], end].concat();
+    let example = |end: &[u8]| Example { animations: vec![Animation { label: "x".into(), glb: glb(end) }], ..Default::default() };
+    let page = Report { examples: vec![example(b"first"), example(b"second, longer")], ..Default::default() }.html().unwrap();
+    let element = |id: &str| page.split_once(&format!("id=\"{id}\"")).unwrap().1.split_once("</script>").unwrap().0;
+    let bytes = |id: &str| base64::engine::general_purpose::STANDARD.decode(element(id).split_once("base64,").unwrap().1).unwrap();
+    assert_eq!(bytes("glb-1-1"), glb(b"first"));
+    assert!(element("glb-2-1").contains("data-like=\"glb-1-1\" data-shared=\"100\""));
+    assert_eq!([&bytes("glb-1-1")[..100], &bytes("glb-2-1")].concat(), glb(b"second, longer"));
+}
+
+#[test]
+fn the_same_report_is_the_same_page() {
+    assert_eq!(full().html().unwrap(), full().html().unwrap());
+}
+
+#[test]
+fn differences_have_signs_and_say_which_way_is_better() {
+    let higher = Metric::new("FRCorr", Mode::Published, Better::Higher, 2, "");
+    let lower = Metric::new("FRDist", Mode::Published, Better::Lower, 2, "");
+    let row = ScoreRow::new("b − a", Kind::Difference, &[Some(0.25), Some(0.25)]);
+    let still = ScoreRow::new("c − a", Kind::Difference, &[Some(0.0), None]);
+    let table = ScoreTable { metrics: vec![higher.clone(), lower.clone()], rows: vec![row, still], ..Default::default() };
+    let rows = vec![ClipRow { clip: "x".into(), scores: vec![Score::from(-0.5)] }];
+    let clips = Some(ClipTable { metrics: vec![higher.difference("b − a")], rows, ..Default::default() });
+    let page = Report { tables: vec![table], clips, ..Default::default() }.html().unwrap();
+    assert!(page.contains("<td><span class=\"gain\">+0.25</span></td><td><span class=\"loss\">+0.25</span></td>"));
+    assert!(page.contains("<td>0.00</td><td>–</td>"));
+    assert!(page.contains("<td data-value=\"-0.5\"><span class=\"loss\">−0.50</span></td>"));
+}
+
+#[test]
+fn clips_without_a_place_among_the_examples_open_from_the_table() {
+    let video = Video { mp4: b"mp4".to_vec(), width: 4, height: 2 };
+    let example = |name: &str, featured| Example { name: name.into(), featured, video: Some(video.clone()), ..Default::default() };
+    let rows = ["a", "b", "c"].map(|clip| ClipRow { clip: clip.into(), scores: vec![] }).to_vec();
+    let report = Report {
+        examples: vec![example("a", true), example("b", false)],
+        clips: Some(ClipTable { rows, ..Default::default() }),
+        ..Default::default()
+    };
+    let page = report.html().unwrap();
+    assert_eq!(page.matches("<article").count(), 1);
+    assert_eq!(page.matches("class=\"play\" data-clip").count(), 2);
+    assert!(page.contains("data-clip=\"2\"") && page.contains("2 of 3 have one"));
 }
 
 #[test]

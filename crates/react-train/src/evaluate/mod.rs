@@ -1,23 +1,29 @@
 //! Evaluation: several reactions to every clip of a split, scored beside the real listeners, the naive baselines, controls
 //! that take something away from the network, and on the synthetic corpus an oracle.
 
-use crate::config::{Config, CorpusKind, Task};
+mod analysis;
+mod data;
+
+pub(crate) use analysis::REAL;
+pub use analysis::{Analysis, Channels, Jumps, Lags};
+
+use crate::config::{Config, Task};
 use crate::predict::Checkpoint;
-use crate::tensors::{array, to_device};
 use crate::{Progress, Run};
 use anyhow::{Context, Result};
-use candle_core::Device;
-use ndarray::{Array2, Array3, Array4, Axis, Ix3, s};
-use react_contracts::{ATTRIBUTES, AudioFeatures, Batch, Frames};
-use react_data::{Cut, HostBatch, Packed, PackedSplit, Role, mfcc_per_frame};
-use react_metrics::{Baseline, Baselines, Bootstrap, ClipScores, Inputs, MeanReaction, Neighbours, Options, Scores};
-use react_model::Mode;
-use react_model::transvae::Noise;
-use react_random::Draws;
-use react_synth::{Split, Truth};
+use data::{Data, Generated, Shown};
+use ndarray::Array4;
+use react_metrics::{ClipScores, Scores};
 use react_viz::{Kind, Metric, Score, ScoreRow, ScoreTable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The name of the network's row.
+pub const MODEL: &str = "Trans-VAE";
+
+/// The controls: the network with something taken away. Scores must fall if it uses what was taken.
+const CONTROLS: [(&str, Shown); 3] =
+    [("speakers shuffled", Shown::Shuffled), ("without sound", Shown::WithoutSound), ("without picture", Shown::WithoutPicture)];
 
 /// The scores of an evaluation, as `scores.json` holds them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,7 +61,7 @@ pub struct System {
     pub intervals: BTreeMap<String, Option<Range>>,
     /// Without the definitions' artefacts.
     pub sound: BTreeMap<String, Option<f64>>,
-    /// Published FRCorr and FRDist of each clip.
+    /// Published scores of each clip.
     pub per_clip: PerClip,
     /// What a reader of the scores should know.
     pub warnings: Vec<String>,
@@ -88,6 +94,15 @@ pub struct PerClip {
     /// FRDist.
     #[serde(rename = "FRDist")]
     pub fr_dist: Vec<f64>,
+    /// FRDiv; older evaluations have none.
+    #[serde(rename = "FRDiv", default, skip_serializing_if = "Vec::is_empty")]
+    pub fr_div: Vec<f64>,
+    /// FRVar; older evaluations have none.
+    #[serde(rename = "FRVar", default, skip_serializing_if = "Vec::is_empty")]
+    pub fr_var: Vec<f64>,
+    /// The clip's share of FRDvs; older evaluations have none.
+    #[serde(rename = "FRDvs", default, skip_serializing_if = "Vec::is_empty")]
+    pub fr_dvs: Vec<f64>,
 }
 
 impl System {
@@ -99,9 +114,23 @@ impl System {
             published: reshaped(&scores.published)?,
             intervals: scores.intervals.as_ref().map(reshaped).transpose()?.unwrap_or_default(),
             sound: reshaped(&scores.sound)?,
-            per_clip: PerClip { fr_corr: per_clip(|clip| clip.published.fr_corr), fr_dist: per_clip(|clip| clip.published.fr_dist) },
+            per_clip: PerClip {
+                fr_corr: per_clip(|clip| clip.published.fr_corr),
+                fr_dist: per_clip(|clip| clip.published.fr_dist),
+                fr_div: per_clip(|clip| clip.published.fr_div),
+                fr_var: per_clip(|clip| clip.published.fr_var),
+                fr_dvs: per_clip(|clip| clip.published.fr_dvs),
+            },
             warnings: scores.diagnostics.warnings(),
         })
+    }
+
+    /// A published score clip by clip, by its name; none where it is not kept.
+    #[must_use]
+    pub fn of_clips(&self, metric: &str) -> Option<&[f64]> {
+        let PerClip { fr_corr, fr_dist, fr_div, fr_var, fr_dvs } = &self.per_clip;
+        let all = [("FRCorr", fr_corr), ("FRDist", fr_dist), ("FRDiv", fr_div), ("FRVar", fr_var), ("FRDvs", fr_dvs)];
+        all.into_iter().find(|(name, _)| *name == metric).map(|(_, values)| values.as_slice())
     }
 
     /// A published score by its name.
@@ -134,25 +163,8 @@ pub(crate) fn table(split: &str, systems: &[System]) -> ScoreTable {
     }
 }
 
-/// What the network is shown of the speaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    /// The clip itself.
-    Own,
-    /// Another clip of the split.
-    Shuffled,
-    /// The clip in silence.
-    WithoutSound,
-    /// The clip in the dark.
-    WithoutPicture,
-}
-
-/// The controls: the network with something taken away. Scores must fall if it uses what was taken.
-const CONTROLS: [(&str, Shown); 3] =
-    [("speakers shuffled", Shown::Shuffled), ("without sound", Shown::WithoutSound), ("without picture", Shown::WithoutPicture)];
-
-/// Evaluates the best checkpoint of a run and writes `scores.json`, `scores.csv`, `scores.tex` and `reaction_emotion.npy`
-/// `[N, K, T, 25]`; what is there already for the same weights, data and settings is read instead.
+/// Evaluates the best checkpoint of a run and writes `scores.json`, `scores.csv`, `scores.tex`, `reaction_emotion.npy`
+/// `[N, K, T, 25]`, and what the plots need beside them ([`Analysis`]); what is there already for the same weights, data and settings is read instead.
 ///
 /// # Errors
 /// Where the checkpoint or the packed corpus is missing or does not fit.
@@ -166,14 +178,18 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
     checkpoint.model = checkpoint.model.with_windows(config.evaluate.windows())?;
     let data = Data::open(config)?;
     let progress = Progress::new("evaluate", ((1 + CONTROLS.len()) * data.split.len()) as u64);
-    let mut systems = Vec::new();
-    let prediction = data.generate(&checkpoint, config, Shown::Own, &progress)?;
+    let (mut systems, mut analysis) = (Vec::new(), Analysis::of_real_listeners(&key, &data, config));
+    let Generated { emotion: prediction, means } = data.generate(&checkpoint, config, Shown::Own, &progress)?;
     react_store::write_npy(&run.file("reaction_emotion.npy"), &prediction)?;
-    systems.push(data.system("Trans-VAE", Kind::Model, &prediction)?);
+    analysis.add(MODEL, &data, prediction.view());
+    systems.push(data.system(MODEL, Kind::Model, &prediction)?);
     for (name, shown) in CONTROLS {
-        systems.push(data.system(name, Kind::Control, &data.generate(&checkpoint, config, shown, &progress)?)?);
+        let control = data.generate(&checkpoint, config, shown, &progress)?.emotion;
+        analysis.add(name, &data, control.view());
+        systems.push(data.system(name, Kind::Control, &control)?);
     }
-    systems.extend(data.naive(config)?);
+    systems.extend(data.naive(config, &mut |name, prediction| analysis.add(name, &data, prediction))?);
+    analysis.write(run, &means)?;
     let evaluation = Evaluation {
         seams: seams(config, &prediction),
         key,
@@ -204,7 +220,7 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
 /// Where the packed corpus is missing.
 pub fn baselines(config: &Config) -> Result<(ScoreTable, Vec<System>)> {
     let data = Data::open(config)?;
-    let systems = data.naive(config)?;
+    let systems = data.naive(config, &mut |_, _| ())?;
     Ok((table(&config.evaluate.split, &systems), systems))
 }
 
@@ -226,6 +242,14 @@ impl Evaluation {
     #[must_use]
     pub fn table(&self) -> ScoreTable {
         table(&self.split, &self.systems)
+    }
+
+    /// The network's scores.
+    ///
+    /// # Errors
+    /// Where nothing was evaluated.
+    pub(crate) fn model_scores(&self) -> Result<&System> {
+        self.systems.first().context("an evaluation of nothing")
     }
 
     /// A system by its name.
@@ -253,131 +277,6 @@ fn seams(config: &Config, prediction: &Array4<f32>) -> Option<Seams> {
     let all: Vec<_> = of_clips.filter(|_| config.model.task == Task::Online).collect();
     let mean = |part: fn(&react_metrics::Seams) -> f64| all.iter().map(part).sum::<f64>() / all.len() as f64;
     (!all.is_empty()).then(|| Seams { border: mean(|seams| seams.border), inside: mean(|seams| seams.inside) })
-}
-
-/// A split, ready to be scored.
-struct Data {
-    split: PackedSplit,
-    train: PackedSplit,
-    fps: f64,
-    frames: usize,
-    listener: Array3<f32>,
-    speaker: Array3<f32>,
-    neighbours: Neighbours,
-}
-
-impl Data {
-    fn open(config: &Config) -> Result<Self> {
-        let packed = Packed::open(&config.corpus.packed)?;
-        let split = packed.split(&config.evaluate.split)?;
-        let frames = split.common_frames().min(config.evaluate.frames);
-
-        let neighbours =
-            Neighbours::new(split.neighbours().view()).with_context(|| format!("the neighbours of the split {}", split.name()))?;
-        Ok(Self {
-            train: packed.split("train")?,
-            fps: packed.info().fps,
-            frames,
-            listener: split.emotion(Role::Listener, frames)?,
-            speaker: split.emotion(Role::Speaker, frames)?,
-            neighbours,
-            split,
-        })
-    }
-
-    /// Fresh draws of the process that made the corpus, for each clip's own script: `[N, K, T, 25]`.
-    fn oracle(&self, config: &Config) -> Result<Array4<f32>> {
-        let root = &config.corpus.root;
-        let truth = Truth::read(root)?.with_context(|| format!("{} is no synthetic corpus", root.display()))?;
-        let fresh = truth.world()?.oracle(Split::named(&config.evaluate.split)?, config.evaluate.samples);
-        Ok(fresh.attributes.slice_move(s![.., .., ..self.frames, ..]))
-    }
-
-    fn names(&self) -> Result<Vec<String>> {
-        (0..self.split.len()).map(|item| Ok(self.split.clip(item, Role::Speaker)?.id().path().to_owned())).collect()
-    }
-
-    /// K reactions to every clip, `[N, K, T, 25]`. The encoder runs once per clip.
-    fn generate(&self, checkpoint: &Checkpoint, config: &Config, shown: Shown, progress: &Progress) -> Result<Array4<f32>> {
-        let (n, k, t) = (self.split.len(), config.evaluate.samples, self.frames);
-        let order: Vec<usize> = match shown {
-            // Within each half of the mirrored items, so that a shuffled clip keeps its role: only its content is another.
-            Shown::Shuffled => {
-                let mut draws = Draws::new(config.seed, "shuffled speakers", 0, 0);
-                let pairs = n / 2;
-                let (given, mirrored) = (derangement(pairs, &mut draws), derangement(pairs, &mut draws));
-                given.into_iter().chain(mirrored.into_iter().map(|item| item + pairs)).collect()
-            }
-            _ => (0..n).collect(),
-        };
-        let mut out = Array4::zeros((n, k, t, ATTRIBUTES));
-        for (item, seen) in order.into_iter().enumerate() {
-            let batch = self.split.batch(&[Cut { item: seen, start: 0, swap: false }], t)?;
-            let batch = to_device(self.show(batch, shown)?, &Device::Cpu)?;
-            let behaviour = checkpoint.model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
-            let noise = Noise::samples(config.seed, &[u32::try_from(item)?], k, 1.0);
-            let reaction = checkpoint.model.react(&behaviour, &noise, &Mode::eval())?;
-            let emotion = array(reaction.emotion.get())?.into_dimensionality::<Ix3>()?;
-            out.slice_mut(s![item, .., .., ..]).assign(&emotion);
-            progress.advance(1, "");
-        }
-        Ok(out)
-    }
-
-    /// The batch without what is taken away. Darkness is black frames, silence the features of silence.
-    fn show(&self, batch: HostBatch, shown: Shown) -> Result<HostBatch> {
-        let (mut frames, mut audio, speaker, listener, coeffs) = batch.into_parts();
-        match shown {
-            Shown::Own | Shown::Shuffled => {}
-            Shown::WithoutPicture => {
-                let mut black = frames.into_inner();
-                black.fill(0);
-                frames = Frames::new(black)?;
-            }
-            Shown::WithoutSound => {
-                const RATE: u32 = 44_100;
-                let samples = vec![0.0; (f64::from(RATE) * self.frames as f64 / self.fps).ceil() as usize];
-                let (features, silence) = (audio.features(), mfcc_per_frame(&samples, RATE, self.frames, self.fps)?);
-                // Given features of silence are not known: zeros then.
-                let silence = if silence.ncols() == features { silence } else { Array2::zeros((self.frames, features)) };
-                audio = AudioFeatures::of(features, silence.insert_axis(Axis(0)))?;
-            }
-        }
-        Ok(Batch::new(frames, audio, speaker, listener, coeffs)?)
-    }
-
-    fn system(&self, name: &str, kind: Kind, prediction: &Array4<f32>) -> Result<System> {
-        let inputs = Inputs::new(prediction.view(), self.listener.view(), Some(self.speaker.view()), &self.neighbours)?;
-        let options = Options { bootstrap: Some(Bootstrap::default()), ..Options::default() };
-        System::new(name, kind, &react_metrics::score(&inputs, &options, &|_| ()))
-    }
-
-    /// The systems that need no network.
-    fn naive(&self, config: &Config) -> Result<Vec<System>> {
-        let listeners =
-            (0..self.train.len()).map(|item| Ok(self.train.clip(item, Role::Listener)?.emotion()?)).collect::<Result<Vec<_>>>()?;
-        let mean = MeanReaction::new(listeners)?;
-        let maker = Baselines { samples: config.evaluate.samples, seed: config.seed, mean: Some(&mean) };
-        let mut systems = Vec::new();
-        for baseline in Baseline::ALL {
-            let kind = if baseline == Baseline::GroundTruth { Kind::Truth } else { Kind::Baseline };
-            let prediction = maker.stack(baseline, self.listener.view(), Some(self.speaker.view()))?;
-            systems.push(self.system(baseline.name(), kind, &prediction)?);
-        }
-        if config.corpus.kind == CorpusKind::Synthetic {
-            systems.push(self.system("oracle", Kind::Oracle, &self.oracle(config)?)?);
-        }
-        Ok(systems)
-    }
-}
-
-/// A permutation of 0..n that leaves nothing in its place where n > 1 (Sattolo's algorithm).
-fn derangement(n: usize, draws: &mut Draws) -> Vec<usize> {
-    let mut order: Vec<_> = (0..n).collect();
-    for i in (1..n).rev() {
-        order.swap(i, draws.below(i));
-    }
-    order
 }
 
 /// Changes with anything that the scores depend on.

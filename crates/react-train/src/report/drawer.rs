@@ -1,0 +1,108 @@
+//! The clips of a report: their videos, and their listeners in 3D.
+
+use crate::Run;
+use crate::config::Config;
+use crate::evaluate::Evaluation;
+use crate::render::{Scene, Stage};
+use anyhow::Result;
+use ndarray::{ArrayView2, s};
+use react_data::Role;
+use react_face::Avatar;
+use react_viz::plots::{ChannelTraces, channels};
+use react_viz::strip::{Strip, evenly, write_strip};
+use react_viz::video::{Film, Panel, Panels, write_panels};
+use react_viz::{Animation, Example, Listener, Picture, Video};
+
+/// Width and height of a face in the videos, in pixels.
+const PANEL_SIDE: usize = 192;
+/// Samples drawn as faces and as lines.
+const SHOWN_SAMPLES: usize = 2;
+/// Clips beside the examples whose listeners are in the page in 3D: each weighs some hundred kilobytes.
+const MORE_IN_3D: usize = 12;
+
+/// What example clips are drawn from: the data, the network, and faces for the listeners.
+pub(super) struct Drawer<'a> {
+    config: &'a Config,
+    run: &'a Run,
+    stage: Stage,
+    people: Vec<Avatar>,
+}
+
+impl<'a> Drawer<'a> {
+    pub(super) fn open(config: &'a Config, run: &'a Run, evaluation: &Evaluation) -> Result<Self> {
+        let stage = Stage::open(config, run, Some(&evaluation.split))?;
+        Ok(Self { config, run, stage, people: Scene::people(config.seed, 1 + SHOWN_SAMPLES) })
+    }
+
+    /// All samples are generated, so that those which are shown are those which were scored.
+    fn scene(&self, item: usize) -> Result<Scene> {
+        self.stage.scene(item, self.config.evaluate.samples, PANEL_SIDE)
+    }
+
+    /// The listeners of a scene: the real one, then the first samples, each with a face of its own.
+    fn listeners<'s>(&'s self, scene: &'s Scene, labels: &'s [String]) -> Vec<Listener<'s>> {
+        let coeffs: Vec<ArrayView2<'s, f32>> = scene.truth.iter().map(|t| t.view()).chain(scene.coeffs.outer_iter()).collect();
+        labels.iter().zip(coeffs).zip(&self.people).map(|((label, coeffs), avatar)| Listener { label, coeffs, avatar }).collect()
+    }
+
+    fn labels(&self, scene: &Scene) -> Vec<String> {
+        let truth = scene.truth.iter().map(|_| "True listener".to_owned());
+        truth.chain((1..=SHOWN_SAMPLES.min(scene.coeffs.dim().0)).map(|k| format!("Sample {k}"))).collect()
+    }
+
+    /// The `place`-th clip to draw: its video, and its listeners in 3D. With a caption it stands among the examples, with its attributes
+    /// over time; the others open from the table of clips, with two listeners.
+    pub(super) fn example(&self, place: usize, item: usize, caption: Option<&str>) -> Result<Example> {
+        let scene = self.scene(item)?;
+        let labels = self.labels(&scene);
+        let path = self.run.file(&format!("clips/{}.mp4", scene.name.replace('/', "-")));
+        let listeners = self.listeners(&scene, &labels);
+        let film = scene.speaker.as_ref().map(|frames| Panel::Film(Film { label: "Speaker", frames: frames.view() }));
+        let panels: Vec<_> = film.into_iter().chain(listeners.iter().copied().map(Panel::Face)).collect();
+        let facts = write_panels(&path, &Panels { panels: &panels, fps: scene.fps, side: PANEL_SIDE, sound: scene.sound.as_ref() })?;
+        let in_3d = match caption {
+            Some(_) => listeners.len(),
+            None if place < 3 + MORE_IN_3D => 2,
+            None => 0,
+        };
+        let animation = |listener: &Listener<'_>| -> Result<Animation> {
+            Ok(Animation { label: listener.label.to_owned(), glb: listener.avatar.glb(listener.coeffs, scene.fps)? })
+        };
+        Ok(Example {
+            caption: caption.unwrap_or_default().to_owned(),
+            featured: caption.is_some(),
+            video: Some(Video::read(&path, facts.width, facts.height)?),
+            animations: listeners.iter().take(in_3d).map(animation).collect::<Result<_>>()?,
+            figures: if caption.is_some() { vec![self.attributes(item, &scene)?] } else { Vec::new() },
+            name: scene.name,
+            ..Example::default()
+        })
+    }
+
+    fn attributes(&self, item: usize, scene: &Scene) -> Result<react_viz::Figure> {
+        let frames = scene.coeffs.dim().1;
+        let of = |role| Ok::<_, anyhow::Error>(self.stage.split().clip(item, role)?.emotion()?.slice_move(s![..frames, ..]));
+        let traces = ChannelTraces {
+            fps: scene.fps,
+            speaker: Some(of(Role::Speaker)?),
+            truth: Some(of(Role::Listener)?),
+            samples: scene.emotion.as_ref().map(|emotion| emotion.view()),
+            lines: 3,
+        };
+        Ok(channels("The 25 attributes over time", &traces)?)
+    }
+
+    /// The first clip as a filmstrip.
+    pub(super) fn picture(&self) -> Result<Picture> {
+        let scene = self.scene(0)?;
+        let labels = self.labels(&scene);
+        let listeners = self.listeners(&scene, &labels);
+        let frames = evenly(scene.coeffs.dim().1, 8);
+        let path = self.run.file("filmstrip.png");
+        let speaker = scene.speaker.as_ref().map(|frames| frames.view());
+        write_strip(&path, &Strip { speaker, listeners: &listeners, fps: scene.fps, frames: &frames, side: 112 })?;
+        let caption =
+            format!("{}: the speaker, the true listener rendered from the recorded coefficients, and generated listeners.", scene.name);
+        Ok(Picture::read(&path, "Rows: speaker, true listener, generated samples. Columns: moments of the clip.", &caption)?)
+    }
+}
