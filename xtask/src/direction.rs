@@ -14,7 +14,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("react-data", &["react-contracts", "react-media", "react-random", "react-store"]),
     ("react-model", &["react-contracts", "react-random", "react-store"]),
     ("react-metrics", &["react-contracts", "react-random"]),
-    ("react-face", &["react-contracts", "react-random"]),
+    ("react-face", &["react-contracts", "react-random", "react-store"]),
     ("react-viz", &["react-contracts", "react-face", "react-media", "react-metrics", "react-store"]),
     ("react-synth", &["react-contracts", "react-data", "react-face", "react-media", "react-random", "react-store"]),
     (

@@ -361,7 +361,7 @@ mod tests {
         for step in [1, 2, 2, 3, 400] {
             events.scalars(step, &[("loss", step as f64)]).unwrap();
         }
-        events.picture(400, "face", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x01").unwrap();
+        events.picture(400, "face", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x01\x08\x06").unwrap();
         assert!(events.picture(400, "face", b"GIF89a").is_err());
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(steps(&path), [0, 1, 2, 2, 3, 400, 400]);

@@ -162,7 +162,11 @@ const until = async (test, ms = 20000) => {
   for (const end = performance.now() + ms; performance.now() < end; await wait(50)) if (await test()) return true;
   return false;
 };
-const pixels = (canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+const pixels = (canvas) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height), paper = copy.getContext("2d", { willReadFrequently: true });
+  paper.drawImage(canvas, 0, 0);
+  return [...paper.getImageData(0, 0, copy.width, copy.height).data];
+};
 const different = (a, b) => a.reduce((sum, v, i) => sum + (Math.abs(v - b[i]) > 8 ? 1 : 0), 0);
 "#;
 

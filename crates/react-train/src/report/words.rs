@@ -71,8 +71,7 @@ pub(super) fn table(config: &Config, evaluation: &Evaluation) -> ScoreTable {
         }
         _ => format!("Compare with published rows of the same corpus and split alone; this one is {}", evaluation.split),
     };
-    let printed = if REACTIONS.is_empty() { format!(" (the challenge's own are in {REACTION_TABLES})") } else { String::new() };
-    table.caption = format!("{} {compares}{printed}.", table.caption);
+    table.caption = format!("{} {compares}.", table.caption);
     table
 }
 
@@ -111,6 +110,9 @@ pub(super) fn notes(config: &Config, run: &Run, evaluation: &Evaluation) -> Resu
     if !config.corpus.root.is_dir() {
         notes
             .push(format!("The corpus is not at {}: speakers are shown as they were packed, without sound.", config.corpus.root.display()));
+    }
+    if REACTIONS.is_empty() {
+        notes.push(format!("No published row is shown: the program has none whose source could be checked. The challenge's own tables are in {REACTION_TABLES}."));
     }
     notes.extend(crate::plots::left_out(run, evaluation)?);
     Ok(notes)

@@ -127,7 +127,9 @@ pub(super) fn clip_table(table: &ClipTable, examples: &[Example]) -> String {
                 i + 1
             )
         });
-        out.push_str(&format!("<tr><th scope=\"row\" class=\"name\">{}<span class=\"clip\">{name}</span></th>", open.unwrap_or_default()));
+        // Long names break between their parts first.
+        let parts = name.replace('/', "/<wbr>");
+        out.push_str(&format!("<tr><th scope=\"row\" class=\"name\">{}<span class=\"clip\">{parts}</span></th>", open.unwrap_or_default()));
         for (column, metric) in table.metrics.iter().enumerate() {
             let score = row.scores.get(column).copied().unwrap_or_default();
             let value = score.finite().map(|v| v.to_string()).unwrap_or_default();

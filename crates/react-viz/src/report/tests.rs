@@ -51,7 +51,7 @@ fn full() -> Report {
 
 /// Every `<name …>` of the page outside `<style>` and `<script>`, and whether all that open also close, in order.
 fn tags(page: &str) -> Vec<String> {
-    const VOID: [&str; 5] = ["meta", "link", "img", "input", "!DOCTYPE"];
+    const VOID: [&str; 6] = ["meta", "link", "img", "input", "wbr", "!DOCTYPE"];
     let (mut rest, mut open, mut all) = (page, Vec::new(), Vec::new());
     while let Some((_, after)) = rest.split_once('<') {
         let (tag, after) = after.split_once('>').expect("a tag ends");
