@@ -80,7 +80,9 @@ fn hostile_names_are_text() {
     assert_eq!(tags.iter().filter(|t| *t == "img").count(), 1, "the picture");
     assert!(!page.contains("<img src=x") && !page.contains('\u{1b}'));
     assert!(!page.contains("onerror=alert(2)>"), "its > is an entity");
-    assert_eq!(page.matches("&lt;/script&gt;&lt;script&gt;alert(1)").count(), page.matches("alert(1)").count());
+    // A name may break after its slashes.
+    let whole = page.replace("<wbr>", "");
+    assert_eq!(whole.matches("&lt;/script&gt;&lt;script&gt;alert(1)").count(), page.matches("alert(1)").count());
     assert_eq!(page.matches("<script>").count(), 1, "one runs");
 }
 
