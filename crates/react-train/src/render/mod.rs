@@ -3,8 +3,8 @@
 //! Videos of the speaker with its sound, the true listener and generated ones side by side; on request frames for FRRea, animations and
 //! recordings for Rerun.
 //!
-//! - [`scene`]: what is drawn, from a run; [`reaction`]: the same from files.
-//! - [`draw`]: how it is drawn, and what is written.
+//! - `scene`: what is drawn, from a run; `reaction`: the same from files.
+//! - `draw`: how it is drawn, and what is written.
 
 mod draw;
 mod film;
