@@ -39,12 +39,24 @@ pub fn main() -> ExitCode {
             error.downcast_ref().map_or(ExitCode::FAILURE, |interrupted: &Interrupted| interrupted.exit_code().into())
         }
         Err(error) => {
-            // Some libraries' messages (TOML's) have lines; an error is one sentence on one line.
-            let text = format!("{error:#}");
-            eprintln!("error: {}", text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "));
+            eprintln!("error: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes as one sentence on one line. Some messages (TOML's) have lines, and some hold their cause already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn dispatch(cli: Cli) -> Result<()> {
@@ -172,4 +184,18 @@ fn intensities(cli: &Cli) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || std::io::Error::other("no such\n  file");
+        let twice = anyhow::Error::new(cause()).context(format!("cannot read x: {}", cause()));
+        assert_eq!(sentence(&twice), "cannot read x: no such file");
+        let once = anyhow::Error::new(cause()).context("cannot read x").context("the corpus");
+        assert_eq!(sentence(&once), "the corpus: cannot read x: no such file");
+    }
 }
