@@ -238,6 +238,26 @@ pub struct Report {
     /// How many clips have their video in the page, beside those with the highest, the median and the lowest score: a number, or all.
     #[arg(long, value_name = "N|all")]
     pub videos: Option<String>,
+    /// What the listeners look like.
+    #[command(flatten)]
+    pub likeness: Likeness,
+}
+
+/// What listeners look like: people of the embedded head where nothing is given.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Likeness {
+    /// FaceVerse's model, .npy or .npz, instead of the embedded head.
+    #[arg(long, value_name = "FILE", requires = "identity")]
+    pub face_model: Option<PathBuf>,
+    /// Whose face FaceVerse draws: reference_full.npy.
+    #[arg(long, value_name = "FILE", requires = "face_model")]
+    pub identity: Option<PathBuf>,
+    /// PIRender's weights, .pth or .safetensors: each sample as a photograph too. It takes its time.
+    #[arg(long, value_name = "WEIGHTS", requires = "reference")]
+    pub pirender: Option<PathBuf>,
+    /// The photograph that PIRender moves, a square PNG of 256 pixels.
+    #[arg(long, value_name = "IMAGE.png", requires = "pirender")]
+    pub reference: Option<PathBuf>,
 }
 
 /// `render`
@@ -276,18 +296,9 @@ pub struct Render {
     /// Pixels of a panel's side.
     #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = panel_side)]
     pub side: usize,
-    /// FaceVerse's model, .npy or .npz, instead of the embedded head.
-    #[arg(long, value_name = "FILE", requires = "identity")]
-    pub face_model: Option<PathBuf>,
-    /// Whose face FaceVerse draws: reference_full.npy.
-    #[arg(long, value_name = "FILE", requires = "face_model")]
-    pub identity: Option<PathBuf>,
-    /// PIRender's weights, .pth or .safetensors: each sample as a photograph too. It takes its time.
-    #[arg(long, value_name = "WEIGHTS", requires = "reference")]
-    pub pirender: Option<PathBuf>,
-    /// The photograph that PIRender moves, a square PNG of 256 pixels.
-    #[arg(long, value_name = "IMAGE.png", requires = "pirender")]
-    pub reference: Option<PathBuf>,
+    /// What the listeners look like.
+    #[command(flatten)]
+    pub likeness: Likeness,
     /// Writes the animation of each listener beside the video too, as binary glTF.
     #[arg(long)]
     pub glb: bool,

@@ -92,7 +92,7 @@ fn dispatch(cli: Cli) -> Result<()> {
             let run = Run::open(&config)?;
             println!("{}", evaluate::evaluate(&config, &run)?);
         }
-        Some(Command::Report(args)) => println!("{}", report::command(&args.runs, args.out.as_deref(), args.videos.as_deref())?),
+        Some(Command::Report(args)) => println!("{}", report::command(args)?),
         Some(Command::Render(args)) => println!("{}", render::render(args)?),
         Some(Command::Predict(args)) => println!("{}", predict::predict(args)?),
         Some(Command::Score(args)) => println!("{}", score::score(args)?),
@@ -166,7 +166,7 @@ fn intensities(cli: &Cli) -> Result<()> {
             }
         }
         Some(Command::Evaluate) => println!("{}", eri::evaluate(&config()?)?),
-        Some(Command::Report(args)) => println!("{}", report::command(&args.runs, args.out.as_deref(), args.videos.as_deref())?),
+        Some(Command::Report(args)) => println!("{}", report::command(args)?),
         Some(Command::Predict(args)) => match &args.split {
             Some(split) => {
                 let path = eri::predict_split(&config()?, split, args.batch_size, args.checkpoint.as_deref(), args.out.as_deref())?;

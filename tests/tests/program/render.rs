@@ -98,6 +98,7 @@ fn clips_of_a_run() {
     let bare = description(&here.join("bare"));
     let facts = bare.as_object().unwrap().values().next().unwrap();
     assert!(facts["sound"] == false && says(facts, "packed frames, and no sound"), "{facts}");
+    report_with_and_without_a_painter(here, &clips[order[0]].replace('/', "-"));
 }
 
 /// A reaction of `k` samples that moves its jaw.
@@ -138,15 +139,35 @@ fn a_reaction_with_its_speaker() {
     assert!(says(facts, "Without a mean face") && says(facts, "Without sound"), "{facts}");
 }
 
+/// Weights of a small PIRender, and a picture for it, face.png.
+fn painter(here: &Path) -> std::path::PathBuf {
+    let side = 64;
+    let picture: Vec<u8> = (0..side * side * 3).map(|i| (i * 7 % 251) as u8).collect();
+    react_media::write_png(&here.join("face.png"), &picture, side, side).unwrap();
+    fixture("pirender/pirender_small.weights.safetensors")
+}
+
+/// The examples of a report have a painted sample where there are weights, and the page says where there are none.
+fn report_with_and_without_a_painter(here: &Path, best: &str) {
+    let without = "no PIRender weights were given";
+    let page = || std::fs::read_to_string(here.join("runs/tiny/report.html")).unwrap();
+    assert!(page().contains(without) && page().contains("3DMM (embedded head)"));
+    let video = here.join(format!("runs/tiny/clips/{best}.mp4"));
+    let (width, _, _) = frames(&video);
+    let weights = painter(here);
+    succeeds(here, &["report", "runs/tiny", "--pirender", text(&weights), "--reference", "face.png"]);
+    assert!(!page().contains(without));
+    assert_eq!(frames(&video).0, width + 198, "a panel of 192 pixels and its gap of 6");
+    let error = fails(here, &["report", "runs/tiny", "runs/tiny", "--pirender", text(&weights), "--reference", "face.png"]);
+    assert!(error.contains("are for the report of one run"), "{error}");
+}
+
 #[test]
 fn a_painted_listener() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     reaction(&here.join("r.npy"), 2, 6);
-    let side = 64;
-    let picture: Vec<u8> = (0..side * side * 3).map(|i| (i * 7 % 251) as u8).collect();
-    react_media::write_png(&here.join("face.png"), &picture, side, side).unwrap();
-    let weights = fixture("pirender/pirender_small.weights.safetensors");
+    let weights = painter(here);
     let words = ["render", "r.npy", "--pirender", text(&weights), "--reference", "face.png", "--samples", "2", "--side", "64"];
     succeeds(here, &[&words[..], &["--frames", "f"]].concat());
     let facts = &description(here)["r.mp4"];

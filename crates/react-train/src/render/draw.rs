@@ -1,6 +1,6 @@
 //! How a scene is drawn, and what is written of it.
 
-use super::painted::Painter;
+use super::likeness::Likeness;
 use super::scene::Scene;
 use super::{flat, folder_of};
 use crate::cli;
@@ -15,17 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// Side of the frames for FRRea, in pixels: that of the published renderings.
 const FRAME_SIDE: usize = 224;
-/// What a video of faces without a painter says of them.
-const FACES_ALONE: &str =
-    "Listeners are drawn from their 58 coefficients alone: no PIRender weights were given (--pirender with --reference).";
-
 /// How everything is drawn.
 #[derive(Debug)]
 pub(crate) struct Drawing {
     side: usize,
-    /// Everybody's face, where a FaceVerse model was given; people of the embedded head otherwise.
-    face: Option<Avatar>,
-    painter: Option<Painter>,
+    likeness: Likeness,
     glb: bool,
     frames: Option<PathBuf>,
     /// Whether those frames are the painter's.
@@ -79,21 +73,14 @@ impl Drawing {
     /// # Errors
     /// Where one cannot be read, or options do not fit each other.
     pub(crate) fn new(args: &cli::Render) -> Result<Self> {
-        let face = match (&args.face_model, &args.identity) {
-            (Some(model), Some(identity)) => Some(Avatar::faceverse(model, identity)?),
-            _ => None,
-        };
-        let painter = match (&args.pirender, &args.reference) {
-            (Some(weights), Some(reference)) => Some(Painter::open(weights, reference)?),
-            _ => None,
-        };
+        let likeness = Likeness::open(&args.likeness)?;
         let painted_frames = match args.frames_of {
             Some(cli::Pictures::Painted) => {
-                ensure!(painter.is_some(), "--frames-of 2d needs --pirender and --reference");
+                ensure!(likeness.paints(), "--frames-of 2d needs --pirender and --reference");
                 true
             }
             Some(cli::Pictures::Faces) => false,
-            None => painter.is_some(),
+            None => likeness.paints(),
         };
         ensure!(
             args.rerun.is_none() || cfg!(feature = "rerun"),
@@ -101,12 +88,12 @@ impl Drawing {
         );
         ensure!(args.rerun.is_none() || !args.all, "--rerun writes one clip's recording: not with --all");
         let (side, glb, frames, rerun) = (args.side, args.glb, args.frames.clone(), args.rerun.clone());
-        Ok(Self { side, face, painter, glb, frames, painted_frames, rerun })
+        Ok(Self { side, likeness, glb, frames, painted_frames, rerun })
     }
 
     /// Panels of `side` pixels with the embedded head, and a video alone.
     pub(crate) fn plain(side: usize) -> Self {
-        Self { side, face: None, painter: None, glb: false, frames: None, painted_frames: false, rerun: None }
+        Self { side, likeness: Likeness::default(), glb: false, frames: None, painted_frames: false, rerun: None }
     }
 
     /// Draws a scene with at most `samples` generated listeners; returns a line that says what is where.
@@ -134,9 +121,7 @@ impl Drawing {
             files.push(path.clone());
         }
         let mut notes = scene.notes.clone();
-        if self.painter.is_none() {
-            notes.push(FACES_ALONE.to_owned());
-        }
+        notes.extend(self.likeness.note().map(str::to_owned));
         if scene.coeffs.dim().0 > cast.samples {
             notes.push(format!("{} of {} generated listeners are shown (--samples, at most 10).", cast.samples, scene.coeffs.dim().0));
         }
@@ -148,8 +133,8 @@ impl Drawing {
             "height": facts.height,
             "sound": scene.sound.is_some(),
             "panels": panels.iter().map(Panel::label).collect::<Vec<_>>(),
-            "face": if self.face.is_some() { "FaceVerse" } else { "embedded head" },
-            "listener_picture": if self.painter.is_some() { "3DMM and PIRender" } else { "3DMM alone" },
+            "face": self.likeness.face_name(),
+            "listener_picture": if self.likeness.paints() { "3DMM and PIRender" } else { "3DMM alone" },
             "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
             "notes": notes,
         });
@@ -164,19 +149,19 @@ impl Drawing {
         let samples = samples.min(scene.coeffs.dim().0);
         let truth = scene.truth.as_ref().map(|_| "True listener".to_owned());
         let labels: Vec<String> = truth.into_iter().chain((1..=samples).map(|k| format!("Sample {k}"))).collect();
-        let avatars = match &self.face {
-            Some(face) => vec![face.clone(); labels.len()],
-            // A sample is the same person with and without a true listener beside it.
-            None => Scene::people(scene.seed, samples + 1).split_off(usize::from(scene.truth.is_none())),
-        };
+        // A sample is the same person with and without a true listener beside it.
+        let avatars = self.likeness.people(scene.seed, samples).split_off(usize::from(scene.truth.is_none()));
         Cast { labels, avatars, samples }
     }
 
     /// The generated listeners as the painter shows them.
     fn paint(&self, scene: &Scene, cast: &Cast) -> Result<Vec<Painted>> {
-        let Some(painter) = &self.painter else { return Ok(Vec::new()) };
-        let samples = scene.coeffs.outer_iter().take(cast.samples).enumerate();
-        samples.map(|(k, coeffs)| Ok(Painted { label: format!("Sample {}, PIRender", k + 1), frames: painter.paint(coeffs)? })).collect()
+        let mut painted = Vec::new();
+        for (k, coeffs) in scene.coeffs.outer_iter().take(cast.samples).enumerate() {
+            let frames = self.likeness.paint(coeffs)?;
+            painted.extend(frames.map(|frames| Painted { label: format!("Sample {}, PIRender", k + 1), frames }));
+        }
+        Ok(painted)
     }
 
     /// Numbered frames of the generated listeners, as `score --frrea-generated` reads them; returns the clip's folder.

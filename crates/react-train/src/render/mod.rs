@@ -8,6 +8,7 @@
 
 mod draw;
 mod film;
+mod likeness;
 mod painted;
 mod reaction;
 #[cfg(feature = "rerun")]
@@ -16,6 +17,7 @@ mod scene;
 
 pub(crate) use draw::{Drawing, Output};
 pub(crate) use film::read_sound;
+pub(crate) use likeness::Likeness;
 pub(crate) use reaction::mean_face;
 pub(crate) use scene::{Scene, Stage};
 

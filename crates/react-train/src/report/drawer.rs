@@ -3,7 +3,7 @@
 use crate::Run;
 use crate::config::Config;
 use crate::evaluate::Evaluation;
-use crate::render::{Scene, Stage};
+use crate::render::{Likeness, Scene, Stage};
 use anyhow::Result;
 use ndarray::{ArrayView2, s};
 use react_data::Role;
@@ -19,19 +19,25 @@ const PANEL_SIDE: usize = 192;
 const SHOWN_SAMPLES: usize = 2;
 /// Clips beside the examples whose listeners are in the page in 3D: each weighs some hundred kilobytes.
 const MORE_IN_3D: usize = 12;
+/// Bytes of all animations in the page: FaceVerse's have up to 20 MB each, and the page must stay light.
+const BYTES_IN_3D: usize = 16 << 20;
 
 /// What example clips are drawn from: the data, the network, and faces for the listeners.
 pub(super) struct Drawer<'a> {
     config: &'a Config,
     run: &'a Run,
     stage: Stage,
+    likeness: Likeness,
     people: Vec<Avatar>,
+    /// Bytes of the animations so far.
+    in_3d: usize,
 }
 
 impl<'a> Drawer<'a> {
-    pub(super) fn open(config: &'a Config, run: &'a Run, evaluation: &Evaluation) -> Result<Self> {
+    pub(super) fn open(config: &'a Config, run: &'a Run, evaluation: &Evaluation, likeness: Likeness) -> Result<Self> {
         let stage = Stage::open(config, run, Some(&evaluation.split))?;
-        Ok(Self { config, run, stage, people: Scene::people(config.seed, 1 + SHOWN_SAMPLES) })
+        let people = likeness.people(config.seed, SHOWN_SAMPLES);
+        Ok(Self { config, run, stage, likeness, people, in_3d: 0 })
     }
 
     /// All samples are generated, so that those which are shown are those which were scored.
@@ -51,32 +57,51 @@ impl<'a> Drawer<'a> {
     }
 
     /// The `place`-th clip to draw: its video, and its listeners in 3D. With a caption it stands among the examples, with its attributes
-    /// over time; the others open from the table of clips, with two listeners.
-    pub(super) fn example(&self, place: usize, item: usize, caption: Option<&str>) -> Result<Example> {
+    /// over time and, where there is a painter, a painted sample; the others open from the table of clips, with two listeners.
+    pub(super) fn example(&mut self, place: usize, item: usize, caption: Option<&str>) -> Result<Example> {
         let scene = self.scene(item)?;
         let labels = self.labels(&scene);
         let path = self.run.file(&format!("clips/{}.mp4", scene.name.replace('/', "-")));
         let listeners = self.listeners(&scene, &labels);
         let film = scene.speaker.as_ref().map(|frames| Panel::Film(Film { label: "Speaker", frames: frames.view() }));
-        let panels: Vec<_> = film.into_iter().chain(listeners.iter().copied().map(Panel::Face)).collect();
+        let painted = match scene.coeffs.outer_iter().next() {
+            Some(first) if caption.is_some() => self.likeness.paint(first)?,
+            _ => None,
+        };
+        let photograph = painted.as_ref().map(|frames| Panel::Film(Film { label: "Sample 1, PIRender", frames: frames.view() }));
+        let panels: Vec<_> = film.into_iter().chain(listeners.iter().copied().map(Panel::Face)).chain(photograph).collect();
         let facts = write_panels(&path, &Panels { panels: &panels, fps: scene.fps, side: PANEL_SIDE, sound: scene.sound.as_ref() })?;
         let in_3d = match caption {
             Some(_) => listeners.len(),
             None if place < 3 + MORE_IN_3D => 2,
             None => 0,
         };
-        let animation = |listener: &Listener<'_>| -> Result<Animation> {
-            Ok(Animation { label: listener.label.to_owned(), glb: listener.avatar.glb(listener.coeffs, scene.fps)? })
-        };
+        let (mut animations, mut bytes) = (Vec::new(), 0);
+        for listener in listeners.iter().take(in_3d) {
+            let glb = listener.avatar.glb(listener.coeffs, scene.fps)?;
+            if self.in_3d + bytes + glb.len() > BYTES_IN_3D {
+                break;
+            }
+            bytes += glb.len();
+            animations.push(Animation { label: listener.label.to_owned(), glb });
+        }
+        let figures = if caption.is_some() { vec![self.attributes(item, &scene)?] } else { Vec::new() };
+        self.in_3d += bytes;
         Ok(Example {
             caption: caption.unwrap_or_default().to_owned(),
             featured: caption.is_some(),
             video: Some(Video::read(&path, facts.width, facts.height)?),
-            animations: listeners.iter().take(in_3d).map(animation).collect::<Result<_>>()?,
-            figures: if caption.is_some() { vec![self.attributes(item, &scene)?] } else { Vec::new() },
+            animations,
+            figures,
             name: scene.name,
             ..Example::default()
         })
+    }
+
+    /// What has to be said of the pictures.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let face = format!("Listeners are rendered with the 3DMM ({}), the corpus' mean face added back.", self.likeness.face_name());
+        std::iter::once(face).chain(self.likeness.note().map(str::to_owned)).collect()
     }
 
     fn attributes(&self, item: usize, scene: &Scene) -> Result<react_viz::Figure> {

@@ -13,26 +13,30 @@ pub(crate) use words::{command_line, environment, published_rows};
 use crate::config::Config;
 use crate::eri::{self, EriConfig};
 use crate::evaluate::{self, Evaluation};
-use crate::{Progress, Run};
+use crate::render::Likeness;
+use crate::{Progress, Run, cli};
 use anyhow::{Context, Result, bail, ensure};
 use drawer::Drawer;
 use react_viz::{ClipRow, ClipTable, Metric, Report, Score};
 use std::path::{Path, PathBuf};
 
-/// `react-train report RUN [RUN …] [--out FILE] [--videos N|all]`: the page of one run, of either job, or of the comparison of several
+/// `react-train report RUN [RUN …] [--out FILE] [--videos N|all] [--face-model … --pirender …]`: the page of one run, of either job, or of the comparison of several
 /// of one job. Returns the line to print.
 ///
 /// # Errors
 /// Where a folder is no evaluated run, runs are of both jobs, or the page cannot be written.
-pub fn command(runs: &[PathBuf], out: Option<&Path>, videos: Option<&str>) -> Result<String> {
-    let videos = Videos::parse(videos)?;
+pub fn command(args: &cli::Report) -> Result<String> {
+    let (runs, out, videos) = (&args.runs[..], args.out.as_deref(), Videos::parse(args.videos.as_deref())?);
     let path = match runs {
         [] => bail!("no run is named"),
-        [run] if EriConfig::is_run(run) => eri::report_to(run, out, videos)?,
-        [run] => {
+        [run] if !EriConfig::is_run(run) => {
             let (run, config) = Run::existing(run)?;
-            write_to(&config, &run, out, videos)?
+            write_to(&config, &run, out, videos, Likeness::open(&args.likeness)?)?
         }
+        _ if args.likeness.pirender.is_some() || args.likeness.face_model.is_some() => {
+            bail!("--face-model and --pirender are for the report of one run of reactions")
+        }
+        [run] => eri::report_to(run, out, videos)?,
         runs => compare::write(runs, out)?,
     };
     Ok(format!("report     {}", std::path::absolute(&path).unwrap_or(path).display()))
@@ -43,10 +47,10 @@ pub fn command(runs: &[PathBuf], out: Option<&Path>, videos: Option<&str>) -> Re
 /// # Errors
 /// Where the run was not evaluated, or a file cannot be read or written.
 pub fn write(config: &Config, run: &Run) -> Result<PathBuf> {
-    write_to(config, run, None, Videos::default())
+    write_to(config, run, None, Videos::default(), Likeness::default())
 }
 
-fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos) -> Result<PathBuf> {
+fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos, likeness: Likeness) -> Result<PathBuf> {
     let evaluation = evaluate::read(run)?.with_context(|| format!("{} was not evaluated yet", run.folder().display()))?;
     let records = run.records()?;
     let scores = &evaluation.systems.first().context("an evaluation of nothing")?.per_clip.fr_corr;
@@ -58,7 +62,7 @@ fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos) -> R
         scores.len()
     );
     let clips = clip_table(&evaluation);
-    let drawer = Drawer::open(config, run, &evaluation)?;
+    let mut drawer = Drawer::open(config, run, &evaluation, likeness)?;
     let chosen = chosen("FRCorr", scores, videos);
     let progress = Progress::new("report", chosen.len() as u64);
     let mut examples = Vec::with_capacity(chosen.len());
@@ -82,7 +86,7 @@ fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos) -> R
         rerun: words::rerun(config),
         configuration: config.to_toml()?,
         environment: environment(),
-        notes: words::notes(config, run, &evaluation)?,
+        notes: drawer.notes().into_iter().chain(words::notes(config, run, &evaluation)?).collect(),
         ..Report::default()
     };
     let path = out.map_or_else(|| run.report(), Path::to_owned);

@@ -94,13 +94,7 @@ pub(crate) fn environment() -> Vec<(String, String)> {
 }
 
 pub(super) fn notes(config: &Config, run: &Run, evaluation: &Evaluation) -> Result<Vec<String>> {
-    let mut notes = vec![
-        "FRRea and ACC are not computed.".to_owned(),
-        "Listeners are rendered with the embedded parametric head, from their 58 coefficients with the corpus' mean face added back; \
-         no network painted them."
-            .to_owned(),
-        "Intervals: 95 % percentile bootstrap over clips.".to_owned(),
-    ];
+    let mut notes = vec!["FRRea and ACC are not computed.".to_owned(), "Intervals: 95 % percentile bootstrap over clips.".to_owned()];
     if config.corpus.kind == CorpusKind::Synthetic {
         notes.push(
             "The corpus is synthetic: the scores say how well the program learns a known process, and compare with no published table."
