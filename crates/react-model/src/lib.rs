@@ -4,6 +4,7 @@
 pub mod eri;
 mod error;
 pub mod frozen;
+mod gpu;
 pub mod inception;
 mod kernels;
 pub mod layers;
