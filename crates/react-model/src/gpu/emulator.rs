@@ -158,7 +158,7 @@ fn describe(launch: &Launch, arrays: &[Vec<u8>]) -> (Vec<u8>, Vec<Slot>) {
         match arg {
             Arg::Array(slot) => used.push(*slot),
             Arg::Table(slots) => used.extend(slots),
-            Arg::Absent | Arg::U32(_) | Arg::F32(_) => {}
+            Arg::Absent | Arg::U32(_) | Arg::F32(_) | Arg::Numbers(_) => {}
         }
     }
     used.sort_unstable();
@@ -182,6 +182,7 @@ fn describe(launch: &Launch, arrays: &[Vec<u8>]) -> (Vec<u8>, Vec<Slot>) {
             Arg::U32(x) => [1, *x].iter().for_each(|x| number(&mut out, *x)),
             Arg::F32(x) => [2, x.to_bits()].iter().for_each(|x| number(&mut out, *x)),
             Arg::Absent => number(&mut out, 3),
+            Arg::Numbers(numbers) => [5, numbers.len() as u32].iter().chain(numbers).for_each(|x| number(&mut out, *x)),
             Arg::Table(slots) => [4, slots.len() as u32].into_iter().chain(slots.iter().map(position)).for_each(|x| number(&mut out, x)),
         }
     }

@@ -112,6 +112,8 @@ pub(crate) enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Convolution {
     pub(crate) direction: Direction,
+    /// Clips of x and y before the first of the batch.
+    pub(crate) first: usize,
     pub(crate) batch: usize,
     /// t, h, w of the input.
     pub(crate) input: [usize; 3],
@@ -251,7 +253,7 @@ impl Plan {
         let slots = launch.args.iter().flat_map(|arg| match arg {
             Arg::Array(slot) => std::slice::from_ref(slot),
             Arg::Table(slots) => slots,
-            Arg::Absent | Arg::U32(_) | Arg::F32(_) => &[],
+            Arg::Absent | Arg::U32(_) | Arg::F32(_) | Arg::Numbers(_) => &[],
         });
         match slots.max() {
             Some(slot) if slot.0 >= self.arrays.len() => fault(format!("array {} of {}", slot.0, self.arrays.len())),

@@ -3,7 +3,7 @@
 // the threads of a block are coroutines.
 //
 // stdin:  name, grid (3), block (3), shared, cooperative, count of arrays, each: bytes and content; count of arguments, each: kind
-//         and value: 0 array (its number), 1 unsigned, 2 float (bits), 3 null, 4 table (count, numbers of arrays).
+//         and value: 0 array (its number), 1 unsigned, 2 float (bits), 3 null, 4 table (count, numbers of arrays), 5 numbers (count, numbers).
 // stdout: "ok" and the arrays' contents, or "no" and a sentence. All numbers are 32 bits, little endian; strings: length and bytes.
 #include "emulator.h"
 
@@ -306,21 +306,42 @@ uint32_t number() {
     return x;
 }
 
+// An array that ends where a page does, but for what alignment to 16 bytes leaves; `fill` writes its content.
+template <typename F>
+Array place(size_t bytes, F fill) {
+    Array a;
+    a.bytes = bytes;
+    size_t rounded = (bytes + 15) / 16 * 16, inner = pages(rounded + 1);
+    a.map_bytes = inner + 2 * PAGE;
+    a.map = map(a.map_bytes);
+    a.begin = a.map + PAGE + inner - rounded;
+    memset(a.map + PAGE, UNWRITTEN, inner);
+    fill(a.begin);
+    mprotect(a.map, PAGE, PROT_NONE);
+    mprotect(a.map + PAGE + inner, PAGE, PROT_NONE);
+    return a;
+}
+
 void read_arrays() {
     uint32_t count = number();
     for (uint32_t i = 0; i < count; i++) {
-        Array a;
-        a.bytes = number();
-        size_t rounded = (a.bytes + 15) / 16 * 16, inner = pages(rounded + 1);
-        a.map_bytes = inner + 2 * PAGE;
-        a.map = map(a.map_bytes);
-        a.begin = a.map + PAGE + inner - rounded;
-        memset(a.map + PAGE, UNWRITTEN, inner);
-        get(a.begin, a.bytes);
-        mprotect(a.map, PAGE, PROT_NONE);
-        mprotect(a.map + PAGE + inner, PAGE, PROT_NONE);
-        arrays.push_back(a);
+        uint32_t bytes = number();
+        arrays.push_back(place(bytes, [=](unsigned char* at) { get(at, bytes); }));
     }
+}
+
+// A table of numbers or addresses: no kernel writes to it.
+void* constant(bool addresses) {
+    uint32_t count = number();
+    Array a = place(size_t{count} * (addresses ? 8 : 4), [=](unsigned char* at) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t value = number();
+            uint64_t address = addresses ? reinterpret_cast<uint64_t>(arrays[value].begin) : 0;
+            memcpy(at + size_t{i} * (addresses ? 8 : 4), addresses ? static_cast<void*>(&address) : &value, addresses ? 8 : 4);
+        }
+    });
+    mprotect(a.map + PAGE, a.map_bytes - 2 * PAGE, PROT_READ);
+    return a.begin;
 }
 
 void read_arguments() {
@@ -334,22 +355,8 @@ void read_arguments() {
         } else if (kind == 1 || kind == 2) {
             uint32_t bits = number();
             memcpy(value, &bits, 4);
-        } else if (kind == 4) {
-            uint32_t entries = number();
-            Array a;
-            a.bytes = size_t{entries} * 8;
-            size_t rounded = (a.bytes + 15) / 16 * 16, inner = pages(rounded + 1);
-            a.map_bytes = inner + 2 * PAGE;
-            a.map = map(a.map_bytes);
-            a.begin = a.map + PAGE + inner - rounded;
-            memset(a.map + PAGE, UNWRITTEN, inner);
-            for (uint32_t e = 0; e < entries; e++) {
-                uint64_t address = reinterpret_cast<uint64_t>(arrays[number()].begin);
-                memcpy(a.begin + size_t{e} * 8, &address, 8);
-            }
-            mprotect(a.map, a.map_bytes, PROT_READ);
-            mprotect(a.map + PAGE + inner, PAGE, PROT_NONE);
-            *value = a.begin;
+        } else if (kind == 4 || kind == 5) {
+            *value = constant(kind == 4);
         }
         types += kind == 1 ? 'u' : kind == 2 ? 'f' : 'p';
         arguments.push_back(value);

@@ -43,16 +43,18 @@ pub(super) fn product(plan: &Plan, p: &Product, arrays: &mut [Vec<u8>]) {
 pub(super) fn convolution(plan: &Plan, c: &Convolution, arrays: &mut [Vec<u8>]) {
     let (x, w, y) = (read(plan, arrays, c.x), read(plan, arrays, c.w), read(plan, arrays, c.y));
     let ([t, h, wide], [ot, oh, ow], [kt, kh, kw]) = (c.input, c.output(), c.kernel);
-    assert_eq!(x.len(), c.batch * t * h * wide * c.cin, "x of {c:?}");
+    // The last clip ends within both arrays; there may be more clips.
+    assert!((c.first + c.batch) * t * h * wide * c.cin <= x.len(), "x of {c:?}");
     assert_eq!(w.len(), c.cout * kt * kh * kw * c.cin, "w of {c:?}");
-    assert_eq!(y.len(), c.batch * ot * oh * ow * c.cout, "y of {c:?}");
+    assert!((c.first + c.batch) * ot * oh * ow * c.cout <= y.len(), "y of {c:?}");
     let out = match c.direction {
         Direction::Forward => c.y,
         Direction::Input => c.x,
         Direction::Weight => c.w,
     };
-    let mut sums = vec![0.0f64; plan.arrays[out.0].len];
-    for position in 0..c.batch * ot * oh * ow {
+    let before = read(plan, arrays, out);
+    let mut sums = vec![0.0f64; before.len()];
+    for position in c.first * ot * oh * ow..(c.first + c.batch) * ot * oh * ow {
         let (n, ti, hi, wi) = (position / (ot * oh * ow), position / (oh * ow) % ot, position / ow % oh, position % ow);
         for tap in 0..kt * kh * kw {
             let place = |o: usize, axis: usize, k: usize| (o * c.stride[axis] + k).checked_sub(c.padding[axis]).filter(|p| *p < c.input[axis]);
@@ -72,6 +74,15 @@ pub(super) fn convolution(plan: &Plan, c: &Convolution, arrays: &mut [Vec<u8>]) 
             }
         }
     }
-    let values: Vec<f32> = sums.iter().map(|s| *s as f32).collect();
+    let clip = match c.direction {
+        Direction::Forward => ot * oh * ow * c.cout,
+        Direction::Input => t * h * wide * c.cin,
+        Direction::Weight => sums.len(),
+    };
+    let written = if c.direction == Direction::Weight { 0..sums.len() } else { c.first * clip..(c.first + c.batch) * clip };
+    let mut values = before;
+    for i in written {
+        values[i] = if c.add { (sums[i] + f64::from(values[i])) as f32 } else { sums[i] as f32 };
+    }
     write(plan, arrays, out, &values);
 }
