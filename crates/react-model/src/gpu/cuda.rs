@@ -26,6 +26,14 @@ pub(crate) fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<Vec
     }
 }
 
+/// The same for a plan of one output.
+pub(crate) fn run_one(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
+    match run(plan, inputs)?.pop() {
+        Some(output) => Ok(output),
+        None => candle_core::bail!("a plan without an output"),
+    }
+}
+
 /// The same on tensors; outputs have one axis.
 pub(crate) fn run_tensors(plan: &Plan, device: &Device, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     let guards: Vec<_> = inputs.iter().map(|tensor| tensor.storage_and_layout()).collect();
@@ -98,7 +106,7 @@ fn input<'a>(
     len: usize,
     stream: &'a CudaStream,
 ) -> Result<(u64, SyncOnDrop<'a>)> {
-    fn of<'a, T: CudaDType>(storage: &'a CudaStorage, stream: &'a CudaStream) -> Result<(u64, SyncOnDrop<'a>)> {
+    fn of<'a, T: CudaDType + 'a>(storage: &'a CudaStorage, stream: &'a CudaStream) -> Result<(u64, SyncOnDrop<'a>)> {
         Ok(storage.as_cuda_slice::<T>()?.device_ptr(stream))
     }
     match layout.contiguous_offsets() {

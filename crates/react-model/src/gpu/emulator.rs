@@ -141,7 +141,13 @@ fn arrays(plan: &Plan, inputs: &[Host]) -> Result<Vec<Vec<u8>>, String> {
             let host = given.next().ok_or_else(|| format!("array {i}: an input is missing"))?;
             let content = host.bytes();
             if host.element() != array.element || content.len() != bytes {
-                return Err(format!("array {i} is {} × {:?}, given {} bytes of {:?}", array.len, array.element, content.len(), host.element()));
+                return Err(format!(
+                    "array {i} is {} × {:?}, given {} bytes of {:?}",
+                    array.len,
+                    array.element,
+                    content.len(),
+                    host.element()
+                ));
             }
             content
         } else {

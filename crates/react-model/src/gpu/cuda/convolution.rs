@@ -342,7 +342,9 @@ fn start(
     // SAFETY: the plan's arrays are as large as the descriptors say.
     unsafe {
         match candidate.algorithm {
-            Algorithm::Forward(a) => result::convolution_forward(handle, one, d.x, x, d.w, w, convolution, a, workspace, bytes, add, d.y, y),
+            Algorithm::Forward(a) => {
+                result::convolution_forward(handle, one, d.x, x, d.w, w, convolution, a, workspace, bytes, add, d.y, y)
+            }
             Algorithm::Input(a) => {
                 result::convolution_backward_data(handle, one, d.w, w, d.y, y, convolution, a, workspace, bytes, add, d.x, x)
             }

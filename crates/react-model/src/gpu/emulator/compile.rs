@@ -14,7 +14,8 @@ const FLAGS: [&str; 6] = ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict
 fn compiler() -> Option<&'static str> {
     static COMPILER: OnceLock<Option<&str>> = OnceLock::new();
     *COMPILER.get_or_init(|| {
-        let found = ["c++", "g++", "clang++"].into_iter().find(|c| Command::new(c).arg("--version").output().is_ok_and(|o| o.status.success()));
+        let found =
+            ["c++", "g++", "clang++"].into_iter().find(|c| Command::new(c).arg("--version").output().is_ok_and(|o| o.status.success()));
         if found.is_none() {
             let _ = writeln!(std::io::stderr(), "no C++ compiler (c++, g++, clang++): the kernels' tests are skipped");
         }

@@ -57,7 +57,8 @@ pub(super) fn convolution(plan: &Plan, c: &Convolution, arrays: &mut [Vec<u8>]) 
     for position in c.first * ot * oh * ow..(c.first + c.batch) * ot * oh * ow {
         let (n, ti, hi, wi) = (position / (ot * oh * ow), position / (oh * ow) % ot, position / ow % oh, position % ow);
         for tap in 0..kt * kh * kw {
-            let place = |o: usize, axis: usize, k: usize| (o * c.stride[axis] + k).checked_sub(c.padding[axis]).filter(|p| *p < c.input[axis]);
+            let place =
+                |o: usize, axis: usize, k: usize| (o * c.stride[axis] + k).checked_sub(c.padding[axis]).filter(|p| *p < c.input[axis]);
             let (Some(a), Some(b), Some(d)) = (place(ti, 0, tap / (kh * kw)), place(hi, 1, tap / kw % kh), place(wi, 2, tap % kw)) else {
                 continue;
             };

@@ -24,7 +24,10 @@ fn one(kernel: &'static str, grid: u32, block: u32, shared: u32, len: usize, coo
 fn shuffles_barriers_and_shared_memory() {
     for (kernel, shared) in [("react_reverse_shared", 96 * 4), ("react_reverse_shuffles", 0)] {
         let Some(found) = one(kernel, 3, 96, shared, 200, false) else { return };
-        let want: Vec<f32> = (0..200).map(|i| if kernel.ends_with("shared") { i / 96 * 96 + (95 - i % 96) } else { i / 32 * 32 + (31 - i % 32) }).map(|i| if i < 200 { i as f32 } else { -1.0 }).collect();
+        let want: Vec<f32> = (0..200)
+            .map(|i| if kernel.ends_with("shared") { i / 96 * 96 + (95 - i % 96) } else { i / 32 * 32 + (31 - i % 32) })
+            .map(|i| if i < 200 { i as f32 } else { -1.0 })
+            .collect();
         assert_eq!(found.unwrap(), want, "{kernel}");
     }
     let Some(found) = one("react_sum", 2, 96, 0, 192, false) else { return };
@@ -98,8 +101,17 @@ fn products_and_convolutions() {
     let c = plan.zeroed(c);
     let matrix = |array, row, transposed| crate::gpu::plan::Matrix { array, offset: 0, row, batch_stride: 0, transposed };
     let (m, n, k) = (2, 2, 3);
-    let product =
-        crate::gpu::plan::Product { batch: 1, m, n, k, a: matrix(a, 3, false), b: matrix(b, 3, true), c: matrix(c, 2, false), add: true, tf32: false };
+    let product = crate::gpu::plan::Product {
+        batch: 1,
+        m,
+        n,
+        k,
+        a: matrix(a, 3, false),
+        b: matrix(b, 3, true),
+        c: matrix(c, 2, false),
+        add: true,
+        tf32: false,
+    };
     plan.product(product);
     plan.product(product);
     let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
