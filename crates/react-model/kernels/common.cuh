@@ -13,9 +13,8 @@ typedef unsigned short bf16;
 #ifdef EMULATOR
 #define DYNAMIC_SHARED(T, name) T* name = reinterpret_cast<T*>(emulator::dynamic_shared())
 #else
-#define DYNAMIC_SHARED(T, name)                                   \
-    extern __shared__ __align__(16) unsigned char react_shared[]; \
-    T* name = reinterpret_cast<T*>(react_shared)
+extern __shared__ __align__(16) unsigned char react_shared[];
+#define DYNAMIC_SHARED(T, name) T* name = reinterpret_cast<T*>(react_shared)
 #endif
 
 __device__ __forceinline__ unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }

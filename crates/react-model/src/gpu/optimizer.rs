@@ -128,7 +128,7 @@ mod tests {
     fn steps_are_those_of_the_cpu() {
         let params = Params::new(3);
         let tensors: Vec<Tensor> =
-            LENS.iter().enumerate().map(|(i, len)| params.root().get(&format!("p{i}"), &[*len], Init::Normal(1.0)).unwrap()).collect();
+            LENS.iter().enumerate().map(|(i, len)| params.root().get(&format!("p{i}"), &[*len], Init::Normal).unwrap()).collect();
         let flat = |t: &Tensor| t.to_vec1::<f32>().unwrap();
         let mut values: Vec<Vec<f32>> = tensors.iter().map(flat).collect();
         let mut moments: Vec<Vec<f32>> = LENS.iter().map(|len| vec![0.0; 2 * len]).collect();

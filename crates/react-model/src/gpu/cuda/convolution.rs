@@ -163,10 +163,11 @@ impl Cudnn {
         let Some(first) = candidates.first().copied() else {
             candle_core::bail!("cuDNN has no deterministic algorithm for {c:?} of {element:?}")
         };
-        // What is added to is not to be written more than once.
-        if c.add || !measures() {
+        if !measures() {
             return Ok(first);
         }
+        // What is added to must not be written more often than once: another array stands in for it.
+        let (_kept, at) = if c.add { stand_in(c, element, stream, at)? } else { (None, at) };
         let mut times = Vec::new();
         for candidate in &candidates {
             times.push(self.time(descriptors, candidate, stream, at).unwrap_or(f32::INFINITY));
@@ -196,6 +197,24 @@ impl Cudnn {
         }
         Ok(least)
     }
+}
+
+/// An array like the convolution's result, in its place.
+fn stand_in(c: &Convolution, element: Type, stream: &Arc<CudaStream>, at: Addresses) -> Result<(Option<CudaSlice<u8>>, Addresses)> {
+    let len = match c.direction {
+        Direction::Forward => c.batch * c.output().iter().product::<usize>() * c.cout,
+        Direction::Input => c.batch * c.input.iter().product::<usize>() * c.cin,
+        Direction::Weight => c.cout * c.kernel.iter().product::<usize>() * c.cin,
+    };
+    // SAFETY: nothing reads it.
+    let array = unsafe { stream.alloc::<u8>(len * element.bytes()) }.w()?;
+    let address = array.device_ptr(stream).0;
+    let at = match c.direction {
+        Direction::Forward => Addresses { y: address, ..at },
+        Direction::Input => Addresses { x: address, ..at },
+        Direction::Weight => Addresses { w: address, ..at },
+    };
+    Ok((Some(array), at))
 }
 
 fn measures() -> bool {
