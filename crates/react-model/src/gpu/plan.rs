@@ -261,3 +261,41 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A launch of `grid` blocks of `block` threads, and whether it passes.
+    fn passes(grid: [u32; 3], block: [u32; 3], shared: u32, cooperative: bool) -> bool {
+        Plan::default().check(&Launch { kernel: "k", grid, block, shared, cooperative, args: vec![Arg::U32(1)] }).is_ok()
+    }
+
+    #[test]
+    fn launches_are_within_a_card_s_limits() {
+        assert!(passes([i32::MAX as u32, 65535, 65535], [1024, 1, 1], MOST_SHARED, false));
+        assert!(passes([MOST_COOPERATIVE, 1, 1], [32, 8, 4], 0, true));
+        for (grid, block) in [
+            ([0, 1, 1], [1, 1, 1]),
+            ([1, 1, 1], [32, 0, 1]),
+            ([1 << 31, 1, 1], [1, 1, 1]),
+            ([1, 65536, 1], [1, 1, 1]),
+            ([1, 1, 65536], [1, 1, 1]),
+            ([1, 1, 1], [1024, 2, 1]),
+            ([1, 1, 1], [1, 1, 65]),
+        ] {
+            assert!(!passes(grid, block, 0, false), "{grid:?} {block:?}");
+        }
+        assert!(!passes([1, 1, 1], [32, 1, 1], MOST_SHARED + 1, false));
+        assert!(!passes([MOST_COOPERATIVE, 2, 1], [32, 1, 1], 0, true));
+    }
+
+    #[test]
+    fn arrays_of_a_launch_are_the_plan_s() {
+        let mut plan = Plan::default();
+        let x = plan.input(Type::F32, 4);
+        let with = |args| Launch { kernel: "k", grid: [1; 3], block: [32, 1, 1], shared: 0, cooperative: false, args };
+        assert!(plan.check(&with(vec![Arg::Array(x), Arg::Table(vec![x])])).is_ok());
+        assert!(plan.check(&with(vec![Arg::Table(vec![x, Slot(1)])])).is_err());
+    }
+}
