@@ -6,6 +6,7 @@
 mod convolution;
 mod launch;
 mod product;
+pub(crate) mod profile;
 
 use super::plan::{Plan, Role, Slot, Step, Type};
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr, DeviceRepr, SyncOnDrop, ValidAsZeroBits};
@@ -52,11 +53,11 @@ fn run_on(plan: &Plan, device: &CudaDevice, inputs: &[(&CudaStorage, &Layout)]) 
     stream.context().bind_to_thread().w()?;
     let mut memory = Memory::new(plan, device, &stream, inputs)?;
     for step in &plan.steps {
-        match step {
-            Step::Launch(launch) => launch::run(plan, launch, device, &stream, &memory)?,
-            Step::Product(product) => product::run(plan, product, device, &memory)?,
-            Step::Convolution(convolution) => convolution::run(plan, convolution, device, &stream, &memory)?,
-        }
+        profile::timed(step, &stream, || match step {
+            Step::Launch(launch) => launch::run(plan, launch, device, &stream, &memory),
+            Step::Product(product) => product::run(plan, product, device, &memory),
+            Step::Convolution(convolution) => convolution::run(plan, convolution, device, &stream, &memory),
+        })?;
     }
     let outputs = plan.arrays.iter().zip(&mut memory.buffers).filter(|(array, _)| array.role == Role::Output);
     let outputs = outputs.filter_map(|(_, buffer)| buffer.take()).map(|slice| CudaStorage { slice, device: device.clone() });
