@@ -81,7 +81,7 @@ fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos) -> R
         clips: Some(clips),
         rerun: words::rerun(config),
         configuration: config.to_toml()?,
-        environment: environment(),
+        environment: environment().into_iter().chain(crate::compute::environment(run.folder())?).collect(),
         notes: words::notes(config, run, &evaluation)?,
         ..Report::default()
     };
