@@ -10,8 +10,7 @@ use std::{env, fs};
 fn tool(name: &str) -> Option<PathBuf> {
     let home = env::var_os("CUDA_HOME").map(|home| Path::new(&home).join("bin"));
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = home.into_iter().chain(env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file());
-    found
+    home.into_iter().chain(env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// What the program wrote, standard error after standard output.
