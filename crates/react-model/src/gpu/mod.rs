@@ -19,6 +19,7 @@ pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod plan;
 pub(crate) mod pool;
+pub(crate) mod running;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,4 +1,6 @@
+use super::planned::Planned;
 use super::{ROWS, floats, gradient, with_floats};
+use crate::gpu::{is_gpu, layer_norm as on_gpu, run_op};
 use crate::kernels::multiversion;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -22,6 +24,16 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Result<Tensor> {
     let width = x.dims().last().copied().unwrap_or(0);
     if width == 0 || gamma.dims() != [width] || beta.dims() != [width] {
         candle_core::bail!("layer_norm: weight {:?} and bias {:?} do not fit the input {:?}", gamma.dims(), beta.dims(), x.dims());
+    }
+    if is_gpu(x) {
+        let rows = x.elem_count() / width;
+        let op = Planned::new("layer_norm", on_gpu::forward(rows, width), x.dims(), move |arguments, _, _, grad| {
+            let [x, gamma, _] = *arguments else { candle_core::bail!("layer_norm: {} arguments", arguments.len()) };
+            let gradients = run_op(&on_gpu::backward(rows, width), grad.device(), &[x, grad, gamma])?;
+            let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
+            each.collect()
+        });
+        return x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op);
     }
     x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, LayerNorm { width })
 }
