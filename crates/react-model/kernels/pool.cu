@@ -7,12 +7,12 @@ struct Pool {
 };
 
 // The largest of each window, and where in its clip it lies (unless `winners` is null): the first of several; NaN wins. A thread has
-// one element of the result. Grid: clips × elements.
+// one element of the result. Grid: elements × clips.
 template <typename T>
 __device__ __forceinline__ void max_pool(const T* __restrict__ x, T* __restrict__ out, unsigned* __restrict__ winners, const Pool& of) {
-    unsigned i = blockIdx.y * blockDim.x + threadIdx.x, size = of.out_t * of.out_h * of.out_w * of.channels;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, size = of.out_t * of.out_h * of.out_w * of.channels;
     if (i >= size) return;
-    x += static_cast<unsigned long long>(blockIdx.x) * of.t * of.h * of.w * of.channels;
+    x += static_cast<unsigned long long>(blockIdx.y) * of.t * of.h * of.w * of.channels;
     unsigned c = i % of.channels, rest = i / of.channels;
     unsigned left = rest % of.out_w * of.stride_w - of.pad_w;
     rest /= of.out_w;
@@ -33,18 +33,18 @@ __device__ __forceinline__ void max_pool(const T* __restrict__ x, T* __restrict_
             }
         }
     }
-    unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * size + i;
+    unsigned long long at = static_cast<unsigned long long>(blockIdx.y) * size + i;
     store(out, at, best);
     if (winners) winners[at] = winner;
 }
 
-// Each element collects from the windows that it won, in their order. Grid: clips × elements of x.
+// Each element collects from the windows that it won, in their order. Grid: elements of x × clips.
 template <typename T>
 __device__ __forceinline__ void max_pool_gradient(const T* __restrict__ grad, const unsigned* __restrict__ winners, T* __restrict__ dx,
                                                   const Pool& of) {
-    unsigned i = blockIdx.y * blockDim.x + threadIdx.x, size = of.t * of.h * of.w * of.channels;
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, size = of.t * of.h * of.w * of.channels;
     if (i >= size) return;
-    unsigned long long before = static_cast<unsigned long long>(blockIdx.x) * of.out_t * of.out_h * of.out_w * of.channels;
+    unsigned long long before = static_cast<unsigned long long>(blockIdx.y) * of.out_t * of.out_h * of.out_w * of.channels;
     grad += before, winners += before;
     unsigned c = i % of.channels, rest = i / of.channels;
     unsigned column = rest % of.w + of.pad_w;
@@ -64,7 +64,7 @@ __device__ __forceinline__ void max_pool_gradient(const T* __restrict__ grad, co
             }
         }
     }
-    store(dx, static_cast<unsigned long long>(blockIdx.x) * size + i, sum);
+    store(dx, static_cast<unsigned long long>(blockIdx.y) * size + i, sum);
 }
 
 // Means over a picture: x `[n, pixels, channels]` → f32 `[n, channels]`. Grid: n × channels / 128.

@@ -38,7 +38,7 @@ impl MaxPool {
         let winners = if keep { Arg::Array(plan.output(Type::U32, self.clips * self.out_clip())) } else { Arg::Absent };
         let args = [vec![Arg::Array(x), Arg::Array(out), winners], self.arguments()].concat();
         let kernel = if self.element == Type::Bf16 { "react_max_pool_bf16" } else { "react_max_pool_f32" };
-        plan.blocks(kernel, [self.clips as u32, self.out_clip().div_ceil(256) as u32, 1], 256, 0, args);
+        plan.blocks(kernel, [self.out_clip().div_ceil(256) as u32, self.clips as u32, 1], 256, 0, args);
         plan
     }
 
@@ -50,7 +50,7 @@ impl MaxPool {
         let dx = plan.output(self.element, self.clips * self.in_clip());
         let args = [[grad, winners, dx].map(Arg::Array).to_vec(), self.arguments()].concat();
         let kernel = if self.element == Type::Bf16 { "react_max_pool_gradient_bf16" } else { "react_max_pool_gradient_f32" };
-        plan.blocks(kernel, [self.clips as u32, self.in_clip().div_ceil(256) as u32, 1], 256, 0, args);
+        plan.blocks(kernel, [self.in_clip().div_ceil(256) as u32, self.clips as u32, 1], 256, 0, args);
         plan
     }
 }

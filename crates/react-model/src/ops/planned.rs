@@ -61,7 +61,7 @@ impl Planned {
 
     #[cfg(not(feature = "cuda"))]
     fn run(&self, _: &[(&CudaStorage, &Layout)]) -> Result<(CudaStorage, Shape)> {
-        let _ = &self.others;
+        let _ = (&self.forward, &self.others, &self.result);
         candle_core::bail!("{}: react-model was built without the feature cuda", self.name)
     }
 
