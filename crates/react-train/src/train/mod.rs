@@ -108,18 +108,24 @@ fn settle(state: &mut State<'_>, log: &mut Log) -> Result<()> {
 #[derive(Default)]
 struct Pace {
     last: Option<Instant>,
+    /// Steps since the last rest.
+    steps: u32,
     seconds: Vec<f64>,
 }
 
+/// Steps after a rest whose times are left out: a card is still filling its queue then.
+const STARTING: u32 = 2;
+
 impl Pace {
     fn rest(&mut self) {
-        self.last = None;
+        (self.last, self.steps) = (None, 0);
     }
 
     fn step(&mut self) {
         let now = Instant::now();
-        self.seconds.extend(self.last.map(|last| (now - last).as_secs_f64()));
+        self.seconds.extend(self.last.filter(|_| self.steps > STARTING).map(|last| (now - last).as_secs_f64()));
         self.last = Some(now);
+        self.steps += 1;
     }
 
     fn median(mut self) -> Option<f64> {

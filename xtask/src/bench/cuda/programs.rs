@@ -126,7 +126,13 @@ impl Programs {
 }
 
 /// What a process prints, if it ends well within its time.
-pub(super) fn output_within(mut command: Command, limit: Duration) -> Result<String> {
+pub(super) fn output_within(command: Command, limit: Duration) -> Result<String> {
+    let (text, ended) = run_within(command, limit)?;
+    ended.map(|()| text)
+}
+
+/// What a process prints, and whether it ended well; it is stopped where its time is over.
+fn run_within(mut command: Command, limit: Duration) -> Result<(String, Result<()>)> {
     ensure!(!limit.is_zero(), "no time is left for it");
     // Files, not pipes: a full pipe would stop it, and nobody reads while we wait.
     let file = tempfile()?;
@@ -140,40 +146,42 @@ pub(super) fn output_within(mut command: Command, limit: Duration) -> Result<Str
     let end = Instant::now() + limit;
     let status = loop {
         if let Some(status) = child.try_wait()? {
-            break status;
+            break Some(status);
         }
         if Instant::now() >= end {
             child.kill()?;
             child.wait()?;
-            anyhow::bail!("took longer than {:.0} s", limit.as_secs_f64());
+            break None;
         }
         std::thread::sleep(Duration::from_millis(20));
     };
     let (text, wrong) = (read(file)?, read(errors)?);
-    // Tests say what failed on their standard output.
-    let tail = |text: &str| {
-        text.lines()
-            .filter(|line| !line.trim().is_empty())
-            .rev()
-            .take(3)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect::<Vec<_>>()
-            .join(" / ")
+    let ended = match status {
+        None => Err(anyhow::anyhow!("took longer than {:.0} s", limit.as_secs_f64())),
+        Some(status) if status.success() => Ok(()),
+        // Tests say what failed on their standard output.
+        Some(status) => Err(anyhow::anyhow!("{status}: {}", [tail(&text), tail(&wrong)].join(" "))),
     };
-    ensure!(status.success(), "{status}: {}", [tail(&text), tail(&wrong)].join(" / "));
-    Ok(text)
+    Ok((text, ended))
 }
 
-/// The lines of JSON among what it prints.
-pub(super) fn lines_within(command: Command, limit: Duration) -> Result<Vec<Value>> {
-    let text = output_within(command, limit)?;
+/// The last words of a process, in one line.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('{')).collect();
+    lines[lines.len().saturating_sub(4)..].join(" / ")
+}
+
+/// The lines of JSON among what it prints, and whether it ended well.
+pub(super) fn lines_within(command: Command, limit: Duration) -> (Vec<Value>, Result<()>) {
+    let (text, ended) = match run_within(command, limit) {
+        Ok(found) => found,
+        Err(error) => return (Vec::new(), Err(error)),
+    };
     // A test's name may come before its line.
     let json = text.lines().filter_map(|line| serde_json::from_str::<Value>(&line[line.find('{')?..]).ok());
     let lines: Vec<Value> = json.collect();
-    ensure!(!lines.is_empty(), "measured nothing");
-    Ok(lines)
+    let ended = ended.and_then(|()| if lines.is_empty() { Err(anyhow::anyhow!("measured nothing")) } else { Ok(()) });
+    (lines, ended)
 }
 
 /// An open file without a name.
@@ -226,9 +234,11 @@ mod tests {
             command.args(["-c", text]);
             command
         };
-        let lines = lines_within(shell("echo test x ... '{\"a\":1}'; echo no"), Duration::from_secs(10)).unwrap();
-        assert_eq!(lines, [serde_json::json!({"a": 1})]);
-        assert!(lines_within(shell("echo nothing"), Duration::from_secs(10)).is_err());
+        let lines = lines_within(shell("echo test x ... '{\"a\":1}'; echo no"), Duration::from_secs(10));
+        assert!(lines.0 == [serde_json::json!({"a": 1})] && lines.1.is_ok());
+        let (lines, ended) = lines_within(shell("echo '{\"a\":1}'; false"), Duration::from_secs(10));
+        assert!(lines.len() == 1 && ended.is_err());
+        assert!(lines_within(shell("echo nothing"), Duration::from_secs(10)).1.is_err());
         let error = output_within(shell("echo why >&2; exit 3"), Duration::from_secs(10)).unwrap_err().to_string();
         assert!(error.contains("why"), "{error}");
         let began = Instant::now();

@@ -45,14 +45,11 @@ impl Row {
     }
 
     /// A value that may be at most so many times another.
-    pub(super) fn above(self, other: Option<f64>, times: f64) -> Self {
+    pub(super) fn above(self, other: Option<f64>, times: Option<f64>) -> Self {
         let ratio = other.zip(self.value).map(|(other, value)| value / other);
-        Self { peer: other, ratio, ..self }.ask(format!("≤ {times}×"), ratio.map(|ratio| ratio <= times))
-    }
-
-    /// As [`Self::above`], in words of a share.
-    pub(super) fn share(self, other: Option<f64>, share: f64) -> Self {
-        self.above(other, share)
+        let row = Self { peer: other, ratio, ..self };
+        let Some(times) = times else { return row };
+        row.ask(format!("≤ {times}×"), ratio.map(|ratio| ratio <= times))
     }
 
     /// A rate that must be at least a share of another.
@@ -131,8 +128,8 @@ mod tests {
         assert_eq!(met(row().faster(Some(6.0), Some(3.0))), Some(true));
         assert_eq!(met(row().faster(Some(5.9), Some(3.0))), Some(false));
         assert_eq!(met(row().faster(None, Some(3.0))), None);
-        assert_eq!(met(row().above(Some(1.0), 2.5)), Some(true));
-        assert_eq!(met(row().share(Some(3.0), 0.5)), Some(false));
+        assert_eq!(met(row().above(Some(1.0), Some(2.5))), Some(true));
+        assert_eq!(met(row().above(Some(3.0), Some(0.5))), Some(false));
         assert_eq!(met(row().at_least_share(Some(2.1), 0.9)), Some(true));
         assert_eq!(met(row().at_most(Some(1.5))), Some(false));
         assert_eq!(met(row()), None);

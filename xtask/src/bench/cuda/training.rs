@@ -3,21 +3,30 @@
 use super::rows::Row;
 use super::{Bench, STEP};
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Steps of the compared trainings.
 const STEPS: u64 = 200;
 /// Most relative distance of their last losses.
 const NEAR: f64 = 0.01;
 
+/// Where files lie in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// The room there.
+fn memory_mb() -> u64 {
+    let room = std::process::Command::new("df").args(["-Pm", MEMORY]).output();
+    let text = room.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
+}
+
 /// A folder that goes when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
-    /// In memory where there is such a place: no disk is measured.
-    fn new(name: &str) -> Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    /// In memory where there is room for so many megabytes: no disk is measured.
+    fn new(name: &str, megabytes: u64) -> Result<Self> {
+        let parent = if memory_mb() > megabytes { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
         let path = parent.join(format!("react-bench-cuda-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
@@ -61,7 +70,7 @@ impl Bench {
 
     /// 200 steps on the processor and on the card.
     pub(super) fn training(&mut self) -> Result<()> {
-        let folder = Folder::new("training")?;
+        let folder = Folder::new("training", 200)?;
         let packed = self.corpus(&folder, "8", "96", "64", "48")?;
         let card = self.programs.device().to_owned();
         let runs =
@@ -111,15 +120,15 @@ impl Bench {
 
     /// Training from a packed corpus beside a step on batches that are there already.
     pub(super) fn loader(&mut self, step: Option<f64>) -> Result<()> {
-        let folder = Folder::new("loader")?;
-        let packed = self.corpus(&folder, "5", "300", "256", "224")?;
+        let folder = Folder::new("loader", 4000)?;
+        let packed = self.corpus(&folder, "27", "272", "256", "224")?;
         let mut found = None;
         if let Some(packed) = packed {
             let sets = [
                 "name=loader".to_owned(),
                 format!("corpus.packed={packed}"),
-                // Four training pairs, mirrored: two batches an epoch.
-                "train.epochs=60".to_owned(),
+                // 21 training pairs, mirrored: eleven batches between two checkpoints.
+                "train.epochs=10".to_owned(),
                 format!("train.batch={}", STEP[0]),
                 format!("train.clip_frames={}", STEP[1]),
                 "train.validate_every=1000".to_owned(),
