@@ -9,16 +9,12 @@ __device__ __forceinline__ float4 operator+(float4 a, float4 b) { return make_fl
 __device__ __forceinline__ float4 operator*(float4 a, float4 b) { return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
 __device__ __forceinline__ float sum4(float4 a) { return (a.x + a.y) + (a.z + a.w); }
 
-// z of a row, zeros beyond its width; the reciprocal of its standard deviation.
+// A row, zeros beyond its width, becomes z; the reciprocal of its standard deviation.
 template <int N>
-__device__ __forceinline__ float normalised(const float* x, unsigned width, unsigned lane, float4 z[N]) {
+__device__ __forceinline__ float normalise(float4 z[N], unsigned width, unsigned lane) {
     float sum = 0.0f;
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-        unsigned four = i * WARP + lane;
-        z[i] = 4 * four < width ? load4(x, four) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        sum += sum4(z[i]);
-    }
+    for (int i = 0; i < N; i++) sum += sum4(z[i]);
     float mean = warp_sum(sum) / width;
     float squares = 0.0f;
 #pragma unroll
@@ -31,6 +27,17 @@ __device__ __forceinline__ float normalised(const float* x, unsigned width, unsi
 #pragma unroll
     for (int i = 0; i < N; i++) z[i] = make_float4(z[i].x * rstd, z[i].y * rstd, z[i].z * rstd, z[i].w * rstd);
     return rstd;
+}
+
+// The same of a row in memory.
+template <int N>
+__device__ __forceinline__ float normalised(const float* x, unsigned width, unsigned lane, float4 z[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        unsigned four = i * WARP + lane;
+        z[i] = 4 * four < width ? load4(x, four) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    }
+    return normalise<N>(z, width, lane);
 }
 
 __device__ __forceinline__ void statistics(const float* x, unsigned width, unsigned lane, float& mean, float& rstd) {
@@ -72,6 +79,57 @@ FORWARD(react_layer_norm_128, 1)
 FORWARD(react_layer_norm_256, 2)
 FORWARD(react_layer_norm_512, 4)
 FORWARD(react_layer_norm_any, 0)
+
+// LayerNorm of x + r·mask, for passes without a gradient: the sum never lies in memory. The mask's rows are 8192 elements of the whole
+// array. Few elements, so each asks the generator for itself.
+__device__ __forceinline__ float with_residual(float x, float r, const Drop& drop, unsigned element) {
+    return x + (drop.threshold > 0 ? r * drop_factor(drop, element / 8192, element % 8192) : r);
+}
+
+template <int N>
+__device__ __forceinline__ void forward_of_sum(const float* x, const float* r, const float* gamma, const float* beta, float* y,
+                                               unsigned rows, unsigned width, const Drop& drop) {
+    unsigned row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    if (row >= rows) return;
+    unsigned start = row * width;
+    if constexpr (N > 0) {
+        float4 z[N];
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            unsigned four = i * WARP + lane, first = start + 4 * four;
+            z[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            if (4 * four < width) {
+                float4 a = load4(x + start, four), b = load4(r + start, four);
+                z[i] = make_float4(with_residual(a.x, b.x, drop, first), with_residual(a.y, b.y, drop, first + 1),
+                                   with_residual(a.z, b.z, drop, first + 2), with_residual(a.w, b.w, drop, first + 3));
+            }
+        }
+        normalise<N>(z, width, lane);
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            unsigned four = i * WARP + lane;
+            if (4 * four < width) store4(y + start, four, z[i] * load4(gamma, four) + load4(beta, four));
+        }
+    } else {
+        // A lane reads again only what it has written.
+        for (unsigned c = lane; c < width; c += WARP) y[start + c] = with_residual(x[start + c], r[start + c], drop, start + c);
+        float mean, rstd;
+        statistics(y + start, width, lane, mean, rstd);
+        for (unsigned c = lane; c < width; c += WARP) y[start + c] = (y[start + c] - mean) * rstd * gamma[c] + beta[c];
+    }
+}
+
+#define FORWARD_OF_SUM(name, N)                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256)                                                                           \
+        name(const float* x, const float* r, const float* gamma, const float* beta, float* y, unsigned rows, unsigned width,    \
+             unsigned key0, unsigned key1, unsigned site, unsigned step, unsigned threshold, float scale) {                     \
+        Drop drop = {key0, key1, site, step, threshold, scale};                                                                 \
+        forward_of_sum<N>(x, r, gamma, beta, y, rows, width, drop);                                                             \
+    }
+FORWARD_OF_SUM(react_residual_norm_128, 1)
+FORWARD_OF_SUM(react_residual_norm_256, 2)
+FORWARD_OF_SUM(react_residual_norm_512, 4)
+FORWARD_OF_SUM(react_residual_norm_any, 0)
 
 // dx, and dγ and dβ of the rows of a block, `[blocks, 2, width]`: a warp adds up its rows' in registers (N = 0: in shared memory,
 // where a lane has its own columns), then the warps' sums are added in their order.

@@ -1,6 +1,8 @@
 //! LayerNorm over the last axis.
 
+use super::dropout;
 use super::plan::{Arg, Plan, Type};
+use crate::kernels::DropKey;
 
 /// Warps of a block.
 const WARPS: usize = 8;
@@ -21,6 +23,19 @@ pub(crate) fn forward(rows: usize, width: usize) -> Plan {
     let args = [x, affine[0], affine[1], y].map(Arg::Array).into_iter().chain([rows, width].map(|n| Arg::U32(n as u32))).collect();
     let kernel = ["react_layer_norm_128", "react_layer_norm_256", "react_layer_norm_512", "react_layer_norm_any"][class(width)];
     plan.each(kernel, rows * 32, WARPS as u32 * 32, args);
+    plan
+}
+
+/// Inputs r and x `[rows, width]`, γ, β; the output the norm of x + r·mask.
+pub(crate) fn of_sum(rows: usize, width: usize, drop: Option<&DropKey>) -> Plan {
+    let mut plan = Plan::default();
+    let (r, x) = (plan.input(Type::F32, rows * width), plan.input(Type::F32, rows * width));
+    let affine = [plan.input(Type::F32, width), plan.input(Type::F32, width)];
+    let y = plan.output(Type::F32, rows * width);
+    let sizes = [rows, width].map(|n| Arg::U32(n as u32));
+    let args = [x, r, affine[0], affine[1], y].map(Arg::Array).into_iter().chain(sizes).chain(dropout::args(drop)).collect();
+    let kernels = ["react_residual_norm_128", "react_residual_norm_256", "react_residual_norm_512", "react_residual_norm_any"];
+    plan.each(kernels[class(width)], rows * 32, WARPS as u32 * 32, args);
     plan
 }
 
@@ -56,8 +71,8 @@ pub(crate) fn backward(rows: usize, width: usize) -> Plan {
 mod tests {
     use super::*;
     use crate::gpu::emulator::{self, Host};
-    use crate::gpu::testing::{close, gradients, normal};
-    use crate::ops::layer_norm;
+    use crate::gpu::testing::{close, gradients, normal, tensor};
+    use crate::ops::{add_dropped, layer_norm};
 
     const TOLERANCE: f32 = 1e-5;
 
@@ -75,6 +90,21 @@ mod tests {
             for (i, name) in ["dx", "dgamma", "dbeta"].into_iter().enumerate() {
                 close(&found[i].floats(), &want[i], TOLERANCE, &format!("{name} of {rows} × {width}"));
             }
+        }
+    }
+
+    #[test]
+    fn the_norm_of_a_sum_is_that_on_the_cpu() {
+        let mode = crate::Mode::train(4, 11);
+        for (rows, width, p) in [(3, 8, 0.0), (70, 128, 0.1), (41, 260, 0.4), (9, 7, 0.2), (20, 516, 0.1)] {
+            let values = ["x", "r", "gamma", "beta"].map(|name| normal(if name.len() == 1 { rows * width } else { width }, name));
+            let [x, r] = [0, 1].map(|i| tensor(&values[i], &[rows, width]));
+            let [gamma, beta] = [2, 3].map(|i| tensor(&values[i], &[width]));
+            let want = layer_norm(&add_dropped(&x, &r, p, &mode, "site").unwrap(), &gamma, &beta).unwrap();
+            let [x, r, gamma, beta] = values.map(Host::F32);
+            let plan = of_sum(rows, width, mode.drop_key(p, "site").as_ref());
+            let Some(done) = emulator::run(&plan, &[r, x, gamma, beta]) else { return };
+            close(&done.outputs[0].floats(), &want.flatten_all().unwrap().to_vec1().unwrap(), TOLERANCE, &format!("{rows} × {width}"));
         }
     }
 }

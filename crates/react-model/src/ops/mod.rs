@@ -25,6 +25,7 @@ pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::{Convolved, Running};
 pub use dropout::{add_dropped, dropout};
 pub use layer_norm::layer_norm;
+pub(crate) use layer_norm::norm_of_sum;
 pub use linear::{Activation, linear};
 pub use lstm::lstm;
 pub use max_pool3d::{MaxPool3dShape, max_pool3d};
