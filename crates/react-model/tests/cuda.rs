@@ -15,10 +15,13 @@ use react_model::optim::{AdamW, AdamWConfig, Gradients};
 use react_model::transvae::{Noise, Stream, StreamConfig, Tail};
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, Params, Precision};
+use std::sync::{Mutex, PoisonError};
 
-/// The card, on a thread whose stack is deep enough for a graph.
+/// The card, on a thread whose stack is deep enough for a graph; one test at a time has it.
 fn on_card(test: impl Fn(&Device) + Send + 'static) {
+    static ONE: Mutex<()> = Mutex::new(());
     let run = move || {
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(card) = open(Choice::Cuda(0)) {
             test(&card);
             device::synchronize(&card).unwrap();

@@ -5,11 +5,25 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::{CudaDType, CudaDevice, WrapErr};
 use candle_core::{CudaStorage, Device, Result, Storage, Tensor};
+use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The card of this number, with a stream of its own.
+/// The cards that were opened, by number.
+static OPENED: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+
+/// The card of this number, with a stream of its own; the same one whenever it is asked for.
 pub(super) fn open(number: usize) -> Result<Device> {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = opened.get(&number) {
+        return Ok(device.clone());
+    }
+    let device = open_first(number)?;
+    opened.insert(number, device.clone());
+    Ok(device)
+}
+
+fn open_first(number: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
     let card = device.as_cuda_device()?;
     // SAFETY: all tensors are made, used and freed on the device's one stream. The only other stream is that of `Uploads`, which

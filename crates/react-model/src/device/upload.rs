@@ -65,9 +65,13 @@ impl<E: From<crate::ModelError> + Send + 'static> Uploads<E> {
     pub fn new(_device: &Device, _source: impl Source<Error = E>) -> Result<Self> {
         Err(super::fault("only a CUDA card gets its batches by copies".to_owned()))
     }
+}
 
-    /// The next batch; none at the end.
-    pub fn next(&mut self) -> Option<Result<Lent, E>> {
+#[cfg(not(feature = "cuda"))]
+impl<E> Iterator for Uploads<E> {
+    type Item = Result<Lent, E>;
+
+    fn next(&mut self) -> Option<Result<Lent, E>> {
         match self.never.0 {}
     }
 }
@@ -181,9 +185,14 @@ impl<E: From<ModelError> + Send + 'static> Uploads<E> {
         let thread = thread.map_err(|error| super::fault(format!("no thread for copies: {error}")))?;
         Ok(Self { ring: Ring { compute: card.cuda_stream(), full, free: Some(free), thread: Some(thread) } })
     }
+}
 
-    /// The next batch; none at the end. What is queued from now on waits on the card until it is there.
-    pub fn next(&mut self) -> Option<Result<Lent, E>> {
+/// What is queued after a batch was taken waits on the card until it is there.
+#[cfg(feature = "cuda")]
+impl<E: From<ModelError>> Iterator for Uploads<E> {
+    type Item = Result<Lent, E>;
+
+    fn next(&mut self) -> Option<Result<Lent, E>> {
         let Ring { compute, full, free, .. } = &self.ring;
         let Filled { slot, batch } = match full.recv().ok()? {
             Ok(filled) => filled,
