@@ -56,13 +56,20 @@ __device__ __forceinline__ void weight_gradient(const T* __restrict__ dw, float*
 WEIGHT(float, f32)
 WEIGHT(bf16, bf16)
 
-// y += bias, in place: y `[rows, channels]`. Grid: rows / 16 blocks of 256 threads.
+// y += bias, then ReLU where it is asked for (NaN goes through), in place: y `[rows, channels]`. Grid: rows / 16 blocks of 256 threads.
 template <typename T>
-__device__ __forceinline__ void add_bias(T* y, const float* __restrict__ bias, unsigned rows, unsigned channels) {
+__device__ __forceinline__ void add_bias(T* y, const float* __restrict__ bias, unsigned rows, unsigned channels, unsigned relu) {
     unsigned first = blockIdx.x * 16, count = least(rows - first, 16u);
     y += static_cast<unsigned long long>(first) * channels;
-    for (unsigned i = threadIdx.x; i < count * channels; i += blockDim.x) store(y, i, load(y, i) + bias[i % channels]);
+    for (unsigned i = threadIdx.x; i < count * channels; i += blockDim.x) {
+        float v = load(y, i) + bias[i % channels];
+        store(y, i, relu && v <= 0.0f ? 0.0f : v);
+    }
 }
 
-extern "C" __global__ void react_bias_f32(float* y, const float* bias, unsigned rows, unsigned channels) { add_bias(y, bias, rows, channels); }
-extern "C" __global__ void react_bias_bf16(bf16* y, const float* bias, unsigned rows, unsigned channels) { add_bias(y, bias, rows, channels); }
+extern "C" __global__ void react_bias_f32(float* y, const float* bias, unsigned rows, unsigned channels, unsigned relu) {
+    add_bias(y, bias, rows, channels, relu);
+}
+extern "C" __global__ void react_bias_bf16(bf16* y, const float* bias, unsigned rows, unsigned channels, unsigned relu) {
+    add_bias(y, bias, rows, channels, relu);
+}

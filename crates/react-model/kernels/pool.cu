@@ -67,6 +67,23 @@ __device__ __forceinline__ void max_pool_gradient(const T* __restrict__ grad, co
     store(dx, static_cast<unsigned long long>(blockIdx.y) * size + i, sum);
 }
 
+// Means of 3×3 pixels around every pixel, of those inside the picture: `[n, height, width, channels]`. Grid: elements × n.
+extern "C" __global__ void react_mean_around_f32(const float* __restrict__ x, float* __restrict__ out, unsigned height, unsigned width,
+                                                 unsigned channels) {
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, size = height * width * channels;
+    if (i >= size) return;
+    x += static_cast<unsigned long long>(blockIdx.y) * size;
+    unsigned c = i % channels, column = i / channels % width, row = i / channels / width;
+    float sum = 0.0f;
+    unsigned count = 0;
+    for (unsigned tap = 0; tap < 9; tap++) {
+        // Above and left of the picture the numbers wrap around.
+        unsigned y = row + tap / 3 - 1, z = column + tap % 3 - 1;
+        if (y < height && z < width) sum += x[(y * width + z) * channels + c], count++;
+    }
+    out[static_cast<unsigned long long>(blockIdx.y) * size + i] = sum / count;
+}
+
 // Means over a picture: x `[n, pixels, channels]` → f32 `[n, channels]`. Grid: n × channels / 128.
 template <typename T>
 __device__ __forceinline__ void picture_mean(const T* __restrict__ x, float* __restrict__ out, unsigned pixels, unsigned channels) {

@@ -6,6 +6,15 @@ use super::plan::{Arg, Plan, Type};
 
 /// x, w, the bias if there is one → y.
 pub(crate) fn forward(conv: &Conv, bias: bool) -> Plan {
+    forward_then(conv, bias, false)
+}
+
+/// x, w, bias → relu(y).
+pub(crate) fn forward_relu(conv: &Conv) -> Plan {
+    forward_then(conv, true, true)
+}
+
+fn forward_then(conv: &Conv, bias: bool, relu: bool) -> Plan {
     let mut plan = Plan::default();
     let (x, w) = (plan.input(conv.source(), conv.in_len()), plan.input(Type::F32, conv.cout * conv.taps()));
     let bias = bias.then(|| plan.input(Type::F32, conv.cout));
@@ -13,7 +22,7 @@ pub(crate) fn forward(conv: &Conv, bias: bool) -> Plan {
     conv.forward(&mut plan, x, w, y);
     if let Some(bias) = bias {
         let rows = conv.out_len() / conv.cout;
-        let args = [vec![Arg::Array(y), Arg::Array(bias)], numbers(&[rows, conv.cout])].concat();
+        let args = [vec![Arg::Array(y), Arg::Array(bias)], numbers(&[rows, conv.cout, usize::from(relu)])].concat();
         let kernel = if conv.element() == Type::Bf16 { "react_bias_bf16" } else { "react_bias_f32" };
         plan.blocks(kernel, [rows.div_ceil(16) as u32, 1, 1], 256, 0, args);
     }
@@ -88,8 +97,11 @@ mod tests {
         let of = |var: &Var| values(gradients.get(var).unwrap());
         let name = format!("{conv:?}");
         let arguments = [Host::of(conv.source(), &x), Host::F32(w)];
-        let Some(done) = run(&forward(&conv, true), &[&arguments[..], &[Host::F32(b)]].concat()) else { return };
+        let Some(done) = run(&forward(&conv, true), &[&arguments[..], &[Host::F32(b.clone())]].concat()) else { return };
         close(&done.outputs[0].floats(), &values(&want), tolerance, &name);
+        let Some(cut) = run(&forward_relu(&conv), &[&arguments[..], &[Host::F32(b)]].concat()) else { return };
+        let want: Vec<f32> = done.outputs[0].floats().iter().map(|y| y.max(0.0)).collect();
+        close(&cut.outputs[0].floats(), &want, 1e-6, &format!("ReLU of {name}"));
         let Some(back) = run(&backward(&conv, true), &[&arguments[..], &[Host::of(element, &grad)]].concat()) else { return };
         close(&back.outputs[0].floats(), &of(&w_var), tolerance, &format!("dw of {name}"));
         close(&back.outputs[back.outputs.len() - 1].floats(), &of(&b_var), tolerance, &format!("bias' gradient of {name}"));

@@ -55,6 +55,16 @@ impl MaxPool {
     }
 }
 
+/// Means of 3×3 pixels around every pixel of f32 `[n, height, width, channels]`, of those inside the picture.
+pub(crate) fn mean_around([n, height, width, channels]: [usize; 4]) -> Plan {
+    let mut plan = Plan::default();
+    let frame = height * width * channels;
+    let (x, out) = (plan.input(Type::F32, n * frame), plan.output(Type::F32, n * frame));
+    let args = [vec![Arg::Array(x), Arg::Array(out)], numbers(&[height, width, channels])].concat();
+    plan.blocks("react_mean_around_f32", [frame.div_ceil(256) as u32, n as u32, 1], 256, 0, args);
+    plan
+}
+
 /// x `[n, pixels, channels]`, f32 or bf16 → f32 `[n, channels]`; or backward.
 pub(crate) fn picture_mean(element: Type, [n, pixels, channels]: [usize; 3], backward: bool) -> Plan {
     let mut plan = Plan::default();
@@ -102,6 +112,14 @@ mod tests {
                 assert_eq!(back.outputs[0].floats(), want, "{pool:?}");
             }
         }
+    }
+
+    #[test]
+    fn means_around_pixels_do_not_count_padding() {
+        let x: Vec<f32> = (1..=9u8).map(f32::from).collect();
+        let Some(done) = run(&mean_around([2, 3, 3, 1]), &[Host::F32([x.clone(), x].concat())]) else { return };
+        let want = [3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0];
+        assert_eq!(done.outputs[0].floats(), [want, want].concat());
     }
 
     #[test]
