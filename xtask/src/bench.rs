@@ -1,5 +1,6 @@
 //! `cargo xtask bench [NAME]`: the measurements behind docs/performance.md.
 
+mod cuda;
 mod data;
 mod eri;
 mod metrics;
@@ -10,8 +11,8 @@ use anyhow::Result;
 
 /// Each benchmark by its name.
 type Bench = fn(&[String]) -> Result<()>;
-const BENCHES: [(&str, Bench); 5] =
-    [("model", model::run), ("metrics", metrics::run), ("eri", eri::run), ("data", data::run), ("viz", viz::run)];
+const BENCHES: [(&str, Bench); 6] =
+    [("model", model::run), ("metrics", metrics::run), ("eri", eri::run), ("data", data::run), ("viz", viz::run), ("cuda", cuda::run)];
 
 /// `words` are names of benchmarks, and flags for them; without a name all.
 pub(crate) fn run(words: &[String]) -> Result<()> {

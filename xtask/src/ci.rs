@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that a change must pass, the same by hand and on a server; with `--browser` the report in a headless
 //! browser too, if there is one.
 
-use crate::{direction, licences, run};
+use crate::{cuda, direction, licences, run};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ("licences", licences::check),
         ("tests and doctests", || cargo(&["test", "--workspace"], &[])),
         ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])),
+        ("the feature cuda", cuda::check),
         ("rustdoc", || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
     ];
     if with_browser {

@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod cuda;
 mod direction;
 mod licences;
 mod run;
@@ -17,9 +18,10 @@ const HELP: &str = "\
 cargo xtask TASK
 
 For developers:
-  ci [--browser]     fmt, clippy, tests, doctests, rustdoc, dependency direction, licences; the report in a headless browser
+  ci [--browser]     fmt, clippy, tests, doctests, rustdoc, dependency direction, licences, the feature cuda behind a stand-in compiler;
+                     the report in a headless browser
   bench [NAME]       time a training step (model), the metric suite (metrics), packing and loading (data), intensities (eri) beside peers,
-                     and faces, videos and the report (viz), in release
+                     faces, videos and the report (viz), and everything on an NVIDIA card (cuda), in release
   torture prepare    kill -9 a packing at random moments (--kills 100) and check what it left
 
 For users (the same as `cargo run --release -p react-train -- …`):

@@ -1,9 +1,11 @@
 //! Networks for facial reactions on Candle: Trans-VAE, its layers, its loss, its optimizer, weights in and out.
 #![doc = concat!("\n", include_str!("../README.md"))]
 
+pub mod device;
 pub mod eri;
 mod error;
 pub mod frozen;
+mod gpu;
 pub mod inception;
 mod kernels;
 pub mod layers;
@@ -18,5 +20,5 @@ pub mod weights;
 
 pub use error::{ModelError, Result};
 pub use kernels::keep_freed_memory;
-pub use mode::Mode;
+pub use mode::{Mode, Precision};
 pub use params::{Init, Params, Scope};

@@ -65,16 +65,34 @@ impl Loss {
     /// # Errors
     /// [`ModelError::NotFinite`] with the first term that is not.
     pub fn values(&self) -> Result<LossValues> {
-        let value = |name: &str, tensor: &Tensor| {
-            let value = tensor.to_scalar::<f32>()?;
-            if value.is_finite() { Ok(value) } else { Err(ModelError::NotFinite { what: "loss", name: name.to_owned() }) }
+        let mut values = [0.0; 4];
+        for (value, tensor) in values.iter_mut().zip(self.terms()) {
+            *value = tensor.to_scalar::<f32>()?;
+        }
+        LossValues::of(&values)
+    }
+
+    /// Reconstruction, KL divergence, diversity and the weighted sum, in the order of [`LossValues::of`].
+    #[must_use]
+    pub fn terms(&self) -> [&Tensor; 4] {
+        [&self.reconstruction, &self.kl, &self.diversity, &self.total]
+    }
+}
+
+impl LossValues {
+    /// The numbers of [`Loss::terms`].
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] with the first term that is not, [`ModelError::Config`] where they are not four.
+    pub fn of(terms: &[f32]) -> Result<Self> {
+        let [reconstruction, kl, diversity, total] = *terms else {
+            return Err(ModelError::Config { field: "loss", what: format!("must be four numbers, are {}", terms.len()) });
         };
-        Ok(LossValues {
-            reconstruction: value("reconstruction", &self.reconstruction)?,
-            kl: value("kl", &self.kl)?,
-            diversity: value("diversity", &self.diversity)?,
-            total: value("total", &self.total)?,
-        })
+        let names = ["reconstruction", "kl", "diversity", "total"];
+        match names.into_iter().zip(terms).find(|(_, value)| !value.is_finite()) {
+            Some((name, _)) => Err(ModelError::NotFinite { what: "loss", name: name.to_owned() }),
+            None => Ok(Self { total, reconstruction, kl, diversity }),
+        }
     }
 }
 

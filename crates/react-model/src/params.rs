@@ -89,7 +89,13 @@ impl Params {
     /// replaced takes longer than reading them.
     #[must_use]
     pub fn to_be_read() -> Self {
-        Self { seed: None, ..Self::new(0) }
+        Self::to_be_read_on(&Device::Cpu)
+    }
+
+    /// The same on a device.
+    #[must_use]
+    pub fn to_be_read_on(device: &Device) -> Self {
+        Self { seed: None, ..Self::on(0, device) }
     }
 
     /// No parameters yet, on a device.

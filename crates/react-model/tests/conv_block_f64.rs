@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device, Tensor, Var};
+use react_model::Precision;
 use react_model::ops::*;
 use react_random::Draws;
 
@@ -112,7 +113,7 @@ fn gradients_are_those_of_the_block_in_double_precision() {
         let w = normal(&format!("{name} 1"), w_dims.iter().product());
         let leaf = |v: &[f32], dims: &[usize]| Var::from_slice(v, dims, &Device::Cpu).unwrap().into_inner();
         let (x_leaf, w_leaf) = (leaf(&x, &x_dims), leaf(&w, &w_dims));
-        let shape = ConvBlockShape { frames: FRAMES, stride, padding: kernel / 2, tail };
+        let shape = ConvBlockShape { frames: FRAMES, stride, padding: kernel / 2, tail, precision: Precision::F32 };
         let out = conv_block(&x_leaf, &w_leaf, shape).unwrap();
         let r = normal(&format!("{name} weights"), out.elem_count());
         let loss = (&out * Tensor::from_slice(&r, out.dims(), &Device::Cpu).unwrap()).unwrap().sum_all().unwrap();

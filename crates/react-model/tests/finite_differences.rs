@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use candle_core::{Device, Tensor, Var};
-use react_model::Mode;
 use react_model::ops::*;
+use react_model::{Mode, Precision};
 use react_random::Draws;
 
 fn normal(name: &str, shape: &[usize]) -> Vec<f32> {
@@ -107,7 +107,7 @@ fn convolution_blocks() {
         (6, 20, 20, 3, 1, Tail::ReluAdd),
         (5, 16, 33, 3, 2, Tail::Relu),
     ] {
-        let shape = ConvBlockShape { frames: 2, stride, padding: kernel / 2, tail };
+        let shape = ConvBlockShape { frames: 2, stride, padding: kernel / 2, tail, precision: Precision::F32 };
         let shapes: [&[usize]; 2] = [&[4, size, size, cin], &[cout, cin, 1, kernel, kernel]];
         check(&format!("block {size} {cin} {cout} {tail:?}"), &shapes, 2e-4, |x| conv_block(&x[0], &x[1], shape));
     }
@@ -122,7 +122,7 @@ fn convolutions_in_time() {
         ([2, 7, 3, 4, 2], 5, [2, 1, 1], [3, 1, 1], [1, 0, 0]),
         ([2, 3, 40, 40, 6], 7, [2, 3, 3], [1, 2, 2], [0, 1, 1]),
     ] {
-        let shape = Conv3dShape { stride, padding };
+        let shape = Conv3dShape { stride, padding, precision: Precision::F32 };
         let shapes: [&[usize]; 3] = [&dims, &[cout, dims[4], kernel[0], kernel[1], kernel[2]], &[cout]];
         check("conv3d", &shapes, 1e-2, |x| conv3d(&x[0], &x[1], Some(&x[2]), shape));
         check("conv3d without bias", &shapes[..2], 1e-2, |x| conv3d(&x[0], &x[1], None, shape));
@@ -167,7 +167,7 @@ fn attentions_to_the_past() {
 fn convolution_blocks_of_views() {
     for (tail, views) in [(Tail::ReluMaxPool, vec![0..2, 0..4, 3..5]), (Tail::Relu, vec![1..2, 1..5]), (Tail::ReluAdd, vec![0..1, 1..6])] {
         let (cin, stride) = if tail == Tail::ReluAdd { (6, 1) } else { (4, 2) };
-        let shape = ConvBlockShape { frames: 0, stride, padding: 1, tail };
+        let shape = ConvBlockShape { frames: 0, stride, padding: 1, tail, precision: Precision::F32 };
         let shapes: [&[usize]; 2] = [&[6, 14, 15, cin], &[6, cin, 1, 3, 3]];
         check(&format!("views {tail:?}"), &shapes, 2e-4, |x| conv_block_of_views(&x[0], &x[1], &views, shape));
     }
@@ -185,13 +185,17 @@ fn normalised_convolutions() {
         (6, 3, 4, 3, 1, Then::ReluMaxPool),
     ] {
         let name = format!("conv norm {size} {cin} {cout} {kernel} {stride} {then:?}");
-        let shape = ConvNormShape { stride, padding: kernel / 2, then };
+        let shape = ConvNormShape { stride, padding: kernel / 2, then, precision: Precision::F32 };
         let out = (size - 1) / stride + 1;
         let shapes: [&[usize]; 4] = [&[3, size, size, cin], &[cout, cin, kernel, kernel], &[2, cout], &[3, out, out, cout]];
         // Few maxima change within a short step.
         let step = if then == Then::ReluMaxPool { 2e-4 } else { 2e-3 };
         check(&name, &shapes[..3], step, |x| run(x, None, shape));
-        let fixed = ChannelStatistics { mean: vec![0.3; cout], variance: vec![1.7; cout], rows: None };
+        let fixed = ChannelStatistics {
+            mean: Tensor::full(0.3f32, cout, &Device::Cpu).unwrap(),
+            variance: Tensor::full(1.7f32, cout, &Device::Cpu).unwrap(),
+            rows: None,
+        };
         check(&name, &shapes[..3], step, |x| run(x, Some(fixed.clone()), shape));
         if then != Then::ReluMaxPool {
             check(&name, &shapes, step, |x| run(x, None, shape));
@@ -204,7 +208,7 @@ fn bytes_are_scaled_floats() {
     let bytes: Vec<u8> = (0..4 * 20 * 20 * 3).map(|i| (i * 37 % 256) as u8).collect();
     let floats: Vec<f32> = bytes.iter().map(|b| (f32::from(*b) / 255.0 - 0.5) / 0.5).collect();
     let w = Var::from_vec(normal("w", &[8, 3, 1, 7, 7]), &[8, 3, 1, 7, 7], &Device::Cpu).unwrap();
-    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 3, tail: Tail::ReluMaxPool };
+    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 3, tail: Tail::ReluMaxPool, precision: Precision::F32 };
     let run = |x: Tensor| {
         let y = conv_block(&x, w.as_tensor(), shape).unwrap();
         let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
@@ -221,8 +225,8 @@ fn bytes_are_scaled_floats() {
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
-    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 0, tail: Tail::ReluMaxPool };
-    let unit = Conv3dShape { stride: [1; 3], padding: [0; 3] };
+    let shape = ConvBlockShape { frames: 2, stride: 2, padding: 0, tail: Tail::ReluMaxPool, precision: Precision::F32 };
+    let unit = Conv3dShape { stride: [1; 3], padding: [0; 3], precision: Precision::F32 };
     for (x, w) in [([1, 2, 4, 4, 3], [5, 3, 3, 1, 1]), ([1, 2, 4, 4, 3], [5, 2, 1, 1, 1]), ([1, 2, 4, 4, 3], [5, 3, 1, 5, 1])] {
         assert!(conv3d(&zeros(&x), &zeros(&w), None, unit).is_err(), "{x:?} {w:?}");
     }

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use react_model::layers::*;
 use react_model::ops::*;
-use react_model::{Mode, Params};
+use react_model::{Mode, Params, Precision};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -181,7 +181,7 @@ fn convolution_blocks() {
     for (case, tail) in [("block_relu", Tail::Relu), ("block_add", Tail::ReluAdd), ("block_pool", Tail::ReluMaxPool)] {
         let params = Params::new(0);
         let weight = params.root().get("weight", &[4, 4, 1, 3, 3], react_model::Init::Zeros).unwrap();
-        let shape = ConvBlockShape { frames: 3, stride: 1, padding: 1, tail };
+        let shape = ConvBlockShape { frames: 3, stride: 1, padding: 1, tail, precision: Precision::F32 };
         Case(case).check(&params, &["x"], |x| {
             let y = conv_block(&x[0].flatten(0, 1).unwrap(), &weight, shape).unwrap();
             let (_, h, w, c) = y.dims4().unwrap();

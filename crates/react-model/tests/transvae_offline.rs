@@ -4,103 +4,36 @@
 mod common;
 
 use candle_core::{Device, Tensor};
-use common::{check_gradients, distance, fixture};
+use common::transvae::Case;
+use common::{distance, fixture};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
-use react_model::loss::{Loss, LossWeights, loss};
+use react_model::loss::{LossWeights, loss};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
 use react_model::transvae::{Config, Noise, TransVae};
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, ModelError, Params};
-use std::collections::HashMap;
-
-struct Case {
-    io: HashMap<String, Tensor>,
-    params: Params,
-    model: TransVae,
-    frames: Frames<Tensor>,
-    audio: AudioFeatures<Tensor>,
-}
-
-impl Case {
-    fn new() -> Self {
-        let io = candle_core::safetensors::load(fixture("transvae", "transvae_offline.io.safetensors"), &Device::Cpu).unwrap();
-        let tensors = Tensors::read(&fixture("transvae", "transvae_offline.weights.safetensors")).unwrap();
-        let params = Params::new(0);
-        let model = TransVae::new(Config::of_width(tensors.transvae_width().unwrap()), &params.root()).unwrap();
-        weights::load(&tensors, &params).unwrap();
-        let frames = Frames::new(io["speaker_video_u8"].permute((0, 1, 3, 4, 2)).unwrap().contiguous().unwrap()).unwrap();
-        let audio = AudioFeatures::new(io["speaker_audio"].clone()).unwrap();
-        Self { io, params, model, frames, audio }
-    }
-
-    fn noise(&self, name: &str) -> Noise {
-        Noise::Given(self.io[name].clone())
-    }
-
-    /// The training loss with the vectors' draws and every dropout 0.
-    fn loss(&self) -> Loss {
-        let mode = Mode::train(0, 0).without_dropout();
-        let behaviour = self.model.encode(&self.frames, &self.audio, &mode).unwrap();
-        let first = self.model.react(&behaviour, &self.noise("eps"), &mode).unwrap();
-        let second = self.model.react(&behaviour.detach(), &self.noise("eps_no_grad_pass"), &mode.without_gradient()).unwrap();
-        let emotion = Emotion::new(self.io["listener_emotion"].clone()).unwrap();
-        let coeffs = Coeffs3dmm::new(self.io["listener_3dmm"].clone()).unwrap();
-        loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
-    }
-}
 
 #[test]
 fn outputs_are_those_of_the_published_program() {
-    let case = Case::new();
-    let mode = Mode::eval();
-    let video = case.model.encoder().video_feature(&case.frames, &mode).unwrap();
-    let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
-    let drawn = case.model.react(&behaviour, &case.noise("eps"), &mode).unwrap();
-    let mean = case.model.react(&behaviour, &Noise::Mean, &mode).unwrap();
-    let latent = &drawn.latents[0];
-    for (name, found) in [
-        ("video_feature", &video),
-        ("speaker_behaviour_feature", behaviour.tensor()),
-        ("mu", &latent.mu.unsqueeze(0).unwrap()),
-        ("std", &latent.std.unsqueeze(0).unwrap()),
-        ("out_3dmm", drawn.coeffs.get()),
-        ("out_emotion", drawn.emotion.get()),
-        ("out_3dmm_mean", mean.coeffs.get()),
-        ("out_emotion_mean", mean.emotion.get()),
-    ] {
-        let distance = distance(found, &case.io[name]);
-        assert!(distance < 1e-4, "{name}: {distance}");
-    }
+    let case = Case::offline(&Device::Cpu);
+    case.check_outputs(&Mode::eval(), 1e-4);
+    let behaviour = case.model.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
+    assert!(distance(behaviour.tensor(), &case.io["speaker_behaviour_feature"]) < 1e-4);
 }
 
 #[test]
 fn gradients_are_those_of_the_published_program() {
-    let case = Case::new();
-    let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
-    check_gradients(&case.params, &gradients, fixture("transvae", "transvae_offline.grads.safetensors"), Some("fusion."));
+    Case::offline(&Device::Cpu).check_gradients(&Mode::train(0, 0).without_dropout(), Some("fusion."), 1e-3);
 }
 
 #[test]
 fn four_steps_of_training_follow_the_published_program() {
-    let case = Case::new();
-    let text = std::fs::read_to_string(fixture("transvae", "transvae_offline.trajectory.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
-    for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
-        let loss = case.loss();
-        let found = loss.values().unwrap();
-        for (i, found) in [found.total, found.reconstruction, found.kl, found.diversity].into_iter().enumerate() {
-            let want = want[i].as_f64().unwrap();
-            assert!((f64::from(found) - want).abs() < 1e-3 * want, "step {step}, column {i}: {found}, {want}");
-        }
-        let gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
-        adam.step(&case.params, &gradients, adam.config().learning_rate).unwrap();
-    }
+    Case::offline(&Device::Cpu).check_steps(&Mode::train(0, 0).without_dropout(), 1e-3);
 }
 
 #[test]
 fn ten_samples_at_once_are_ten_samples_one_by_one() {
-    let case = Case::new();
+    let case = Case::offline(&Device::Cpu);
     let mode = Mode::eval();
     let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
     let width = case.model.config().width;
@@ -127,7 +60,7 @@ fn sample(seed: u64, names: &[(u32, u32)], width: usize) -> Tensor {
 fn full_step(threads: usize) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
     pool.install(|| {
-        let case = Case::new();
+        let case = Case::offline(&Device::Cpu);
         let mode = Mode::train(11, 5);
         let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
         let draw = |pass| Noise::training(11, 5, pass);

@@ -4,81 +4,18 @@
 mod common;
 
 use candle_core::{Device, IndexOp, Tensor};
-use common::{bits, check_gradients, distance, fixture};
+use common::transvae::Case;
+use common::{bits, distance};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
-use react_model::loss::{Loss, LossWeights, loss};
+use react_model::Mode;
+use react_model::loss::{LossWeights, loss};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
-use react_model::transvae::{Config, Noise, Reaction, Tail, TransVae, Windows};
-use react_model::weights::{self, Tensors};
-use react_model::{Mode, Params};
-use std::collections::HashMap;
-
-struct Case {
-    io: HashMap<String, Tensor>,
-    params: Params,
-    model: TransVae,
-    frames: Frames<Tensor>,
-    audio: AudioFeatures<Tensor>,
-}
-
-impl Case {
-    fn new(name: &str, tail: Tail) -> Self {
-        let io = candle_core::safetensors::load(fixture("transvae", &format!("{name}.io.safetensors")), &Device::Cpu).unwrap();
-        let tensors = Tensors::read(&fixture("transvae", &format!("{name}.weights.safetensors"))).unwrap();
-        let params = Params::new(0);
-        let config = Config::online(tensors.transvae_width().unwrap(), Windows { frames: 8, tail });
-        let model = TransVae::new(config, &params.root()).unwrap();
-        weights::load(&tensors, &params).unwrap();
-        let frames = Frames::new(io["speaker_video_u8"].permute((0, 1, 3, 4, 2)).unwrap().contiguous().unwrap()).unwrap();
-        let audio = AudioFeatures::new(io["speaker_audio"].clone()).unwrap();
-        Self { io, params, model, frames, audio }
-    }
-
-    fn noise(&self, name: &str) -> Noise {
-        Noise::Given(self.io[name].clone())
-    }
-
-    fn react(&self, noise: &Noise, mode: &Mode) -> Reaction {
-        self.model.react(&self.model.encode(&self.frames, &self.audio, mode).unwrap(), noise, mode).unwrap()
-    }
-
-    /// The training loss with the vectors' draws and every dropout 0.
-    fn loss(&self) -> Loss {
-        let mode = Mode::train(0, 0).without_dropout();
-        let behaviour = self.model.encode(&self.frames, &self.audio, &mode).unwrap();
-        let first = self.model.react(&behaviour, &self.noise("eps"), &mode).unwrap();
-        let second = self.model.react(&behaviour.detach(), &self.noise("eps_no_grad_pass"), &mode.without_gradient()).unwrap();
-        let emotion = Emotion::new(self.io["listener_emotion"].clone()).unwrap();
-        let coeffs = Coeffs3dmm::new(self.io["listener_3dmm"].clone()).unwrap();
-        loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
-    }
-}
-
-fn check_outputs(case: &Case, mode: &Mode) {
-    let video = case.model.encoder().video_feature(&case.frames, mode).unwrap();
-    let drawn = case.react(&case.noise("eps"), mode);
-    let mean = case.react(&Noise::Mean, mode);
-    let latents = |part: fn(&react_model::transvae::Latent) -> &Tensor| {
-        Tensor::stack(&drawn.latents.iter().map(part).collect::<Vec<_>>(), 0).unwrap()
-    };
-    for (name, found) in [
-        ("video_feature", &video),
-        ("mu", &latents(|latent| &latent.mu)),
-        ("std", &latents(|latent| &latent.std)),
-        ("out_3dmm", drawn.coeffs.get()),
-        ("out_emotion", drawn.emotion.get()),
-        ("out_3dmm_mean", mean.coeffs.get()),
-        ("out_emotion_mean", mean.emotion.get()),
-    ] {
-        let distance = distance(found, &case.io[name]);
-        assert!(distance < 1e-4, "{name}: {distance}");
-    }
-}
+use react_model::transvae::{Noise, Reaction, Tail, Windows};
 
 #[test]
 fn outputs_are_those_of_the_published_program() {
-    let case = Case::new("transvae_online", Tail::Zeros);
-    check_outputs(&case, &Mode::eval());
+    let case = Case::online("transvae_online", Tail::Zeros, &Device::Cpu);
+    case.check_outputs(&Mode::eval(), 1e-4);
     let behaviour = case.model.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
     assert!(distance(behaviour.tensor(), &case.io["speaker_behaviour_feature"]) < 1e-4);
     assert_eq!(behaviour.windows().iter().map(|w| w.dims()[1]).collect::<Vec<_>>(), [8, 16, 24, 32]);
@@ -87,21 +24,21 @@ fn outputs_are_those_of_the_published_program() {
 /// Training makes one graph of all windows, evaluation one window after the other.
 #[test]
 fn outputs_with_a_gradient_are_the_same() {
-    check_outputs(&Case::new("transvae_online", Tail::Zeros), &Mode::train(0, 0).without_dropout());
+    Case::online("transvae_online", Tail::Zeros, &Device::Cpu).check_outputs(&Mode::train(0, 0).without_dropout(), 1e-4);
 }
 
 #[test]
 fn a_tail_of_zeros_is_the_published_one() {
-    let case = Case::new("transvae_online_tail", Tail::Zeros);
-    check_outputs(&case, &Mode::eval());
+    let case = Case::online("transvae_online_tail", Tail::Zeros, &Device::Cpu);
+    case.check_outputs(&Mode::eval(), 1e-4);
     let reaction = case.react(&Noise::Mean, &Mode::eval());
     assert!(bits(&reaction.emotion.get().i((.., 24..)).unwrap()).iter().all(|x| *x == 0));
 }
 
 #[test]
 fn a_generated_tail_is_one_more_window_and_changes_nothing_before_it() {
-    let zeros = Case::new("transvae_online_tail", Tail::Zeros);
-    let case = Case::new("transvae_online_tail", Tail::Generate);
+    let zeros = Case::online("transvae_online_tail", Tail::Zeros, &Device::Cpu);
+    let case = Case::online("transvae_online_tail", Tail::Generate, &Device::Cpu);
     let noise = Noise::samples(1, &[0], 1, 1.0);
     let (before, all) = (zeros.react(&noise, &Mode::eval()), case.react(&noise, &Mode::eval()));
     assert_eq!((before.latents.len(), all.latents.len()), (3, 4));
@@ -120,32 +57,18 @@ fn a_generated_tail_is_one_more_window_and_changes_nothing_before_it() {
 
 #[test]
 fn gradients_are_those_of_the_published_program() {
-    let case = Case::new("transvae_online", Tail::Generate);
-    let gradients = Gradients::collect(&case.params, &case.loss().total.backward().unwrap());
-    check_gradients(&case.params, &gradients, fixture("transvae", "transvae_online.grads.safetensors"), None);
+    let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
+    case.check_gradients(&Mode::train(0, 0).without_dropout(), None, 1e-3);
 }
 
 #[test]
 fn four_steps_of_training_follow_the_published_program() {
-    let case = Case::new("transvae_online", Tail::Generate);
-    let text = std::fs::read_to_string(fixture("transvae", "transvae_online.trajectory.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
-    for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
-        let loss = case.loss();
-        let found = loss.values().unwrap();
-        for (i, found) in [found.total, found.reconstruction, found.kl, found.diversity].into_iter().enumerate() {
-            let want = want[i].as_f64().unwrap();
-            assert!((f64::from(found) - want).abs() < 1e-3 * want, "step {step}, column {i}: {found}, {want}");
-        }
-        let gradients = Gradients::collect(&case.params, &loss.total.backward().unwrap());
-        adam.step(&case.params, &gradients, adam.config().learning_rate).unwrap();
-    }
+    Case::online("transvae_online", Tail::Generate, &Device::Cpu).check_steps(&Mode::train(0, 0).without_dropout(), 1e-3);
 }
 
 #[test]
 fn ten_samples_at_once_are_ten_samples_one_by_one() {
-    let case = Case::new("transvae_online", Tail::Generate);
+    let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
     let mode = Mode::eval();
     let together = case.react(&Noise::samples(3, &[8, 5], 10, 1.0), &mode).samples(10).unwrap().0;
     let mut draws = Vec::new();
@@ -167,7 +90,7 @@ fn ten_samples_at_once_are_ten_samples_one_by_one() {
 /// Frames and sounds after a window change nothing in it or before it.
 #[test]
 fn the_future_does_not_change_the_past() {
-    let case = Case::new("transvae_online", Tail::Generate);
+    let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
     let noise = Noise::samples(1, &[0, 1], 2, 1.0);
     let before = case.react(&noise, &Mode::eval());
     // The last two windows change places.
@@ -186,7 +109,7 @@ fn the_future_does_not_change_the_past() {
 fn full_step(threads: usize) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
     pool.install(|| {
-        let case = Case::new("transvae_online", Tail::Generate);
+        let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
         let mode = Mode::train(11, 5);
         let behaviour = case.model.encode(&case.frames, &case.audio, &mode).unwrap();
         let draw = |pass| Noise::training(11, 5, pass);
@@ -217,7 +140,7 @@ fn a_step_is_the_same_on_any_number_of_threads_and_every_gradient_is_finite() {
 /// Cross-fading touches the first frames of the windows after the first, and nothing else.
 #[test]
 fn cross_fading_changes_the_seams_only() {
-    let case = Case::new("transvae_online", Tail::Generate);
+    let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
     let noise = Noise::samples(1, &[0, 1], 2, 1.0);
     let behaviour = case.model.encode(&case.frames, &case.audio, &Mode::eval()).unwrap();
     let plain = case.model.react(&behaviour, &noise, &Mode::eval()).unwrap();

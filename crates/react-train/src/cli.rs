@@ -3,6 +3,8 @@
 
 use crate::config::{CorpusKind, Tail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use react_model::Precision;
+use react_model::device::Choice;
 use std::path::PathBuf;
 
 /// Facial-reaction modelling, from raw recordings to scored results and pictures.
@@ -29,9 +31,26 @@ pub struct Cli {
     /// bytes a pixel at the very most.
     #[arg(long, global = true, value_name = "PIXELS", default_value_t = react_media::VideoOptions::default().max_pixels)]
     pub max_pixels: usize,
+    /// What trains, evaluates and predicts: cpu, or an NVIDIA card, cuda or cuda:N (in a program built with --features cuda). The
+    /// configuration's device where it is not given; predict from files begins at cpu.
+    #[arg(long, global = true, value_name = "cpu|cuda[:N]")]
+    pub device: Option<Choice>,
+    /// How exactly a card computes: f32, tf32 (where it is not given) or bf16; docs/cuda.md says what each of them rounds.
+    #[arg(long, global = true, value_name = "f32|tf32|bf16")]
+    pub precision: Option<Precision>,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Everything that was typed to be set on top of the configuration.
+    #[must_use]
+    pub fn settings(&self) -> Vec<String> {
+        let device = self.device.map(|device| format!("device={device}"));
+        let precision = self.precision.map(|precision| format!("precision={precision}"));
+        self.set.iter().cloned().chain(device).chain(precision).collect()
+    }
 }
 
 /// Who decodes videos.

@@ -15,6 +15,7 @@
 
 pub mod baselines;
 pub mod cli;
+mod compute;
 pub mod config;
 mod convert;
 pub mod doctor;
@@ -34,6 +35,7 @@ pub mod score;
 mod tensors;
 pub mod train;
 
+pub use compute::Compute;
 pub use config::{Config, CorpusKind, Frames, PRESETS, Schedule, Tail, Task};
 pub use program::main;
 pub use progress::Progress;

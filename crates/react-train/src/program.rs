@@ -5,7 +5,7 @@ use crate::cli::{Cli, Command, PredictTask};
 use crate::config::CorpusKind;
 use crate::eri::{self, Beginnings, EriConfig};
 use crate::train::{Interrupted, Stop};
-use crate::{Config, Run, baselines, convert, doctor, evaluate, neighbours, pipeline, predict, render, report, score, train};
+use crate::{Compute, Config, Run, baselines, convert, doctor, evaluate, neighbours, pipeline, predict, render, report, score, train};
 use anyhow::{Result, bail};
 use clap::Parser;
 use react_model::frozen::Kind;
@@ -64,11 +64,12 @@ fn dispatch(cli: Cli) -> Result<()> {
     if EriConfig::is_named_by(&cli.config)? || is_of_intensities(&cli) {
         return intensities(&cli);
     }
-    let config = || Config::load(&cli.config, &cli.set);
+    let config = || Config::load(&cli.config, &cli.settings());
     if cli.print_plan {
         print!("{}", config()?.to_toml()?);
         return Ok(());
     }
+    let of_files = || Compute::open(cli.device.unwrap_or_default(), cli.precision);
     if matches!(cli.command, None | Some(Command::Train(_))) {
         react_model::keep_freed_memory();
     }
@@ -94,7 +95,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         }
         Some(Command::Report(args)) => println!("{}", report::command(args)?),
         Some(Command::Render(args)) => println!("{}", render::render(args)?),
-        Some(Command::Predict(args)) => println!("{}", predict::predict(args)?),
+        Some(Command::Predict(args)) => println!("{}", predict::predict(args, &of_files()?)?),
         Some(Command::Score(args)) => println!("{}", score::score(args)?),
         Some(Command::Baselines(args)) => println!("{}", baselines::baselines(&config()?, args)?),
         Some(Command::Neighbours(args)) => println!("{}", neighbours::neighbours(&config, args)?),
@@ -130,11 +131,12 @@ fn is_of_intensities(cli: &Cli) -> bool {
 fn intensities(cli: &Cli) -> Result<()> {
     // `prepare --corpus hume` and the like need no configuration of their own.
     let name = if EriConfig::is_named_by(&cli.config)? { cli.config.as_str() } else { "eri-fusion" };
-    let config = || EriConfig::load(name, &cli.set);
+    let config = || EriConfig::load(name, &cli.settings());
     if cli.print_plan {
         print!("{}", toml::to_string(&config()?)?);
         return Ok(());
     }
+    let of_files = || Compute::open(cli.device.unwrap_or_default(), cli.precision);
     match &cli.command {
         None => {
             let evaluation = eri::run(&config()?, 1, &Beginnings::default(), &Stop::on_signals()?)?;
@@ -176,7 +178,7 @@ fn intensities(cli: &Cli) -> Result<()> {
                 let checkpoint = args.needed("checkpoint", args.checkpoint.as_deref())?;
                 let out = args.needed("out", args.out.as_deref())?;
                 let (video, sound) = (args.speaker_video.as_deref(), args.speaker_audio.as_deref());
-                println!("{}", eri::predict_one(checkpoint, args.weights.as_deref(), video, sound, out)?);
+                println!("{}", eri::predict_one(checkpoint, args.weights.as_deref(), video, sound, out, &of_files()?)?);
             }
         },
         Some(Command::Score(_) | Command::Baselines(_) | Command::Neighbours(_) | Command::Convert(_) | Command::Render(_)) => {

@@ -36,7 +36,7 @@ impl Conv {
     }
 
     fn forward(&self, x_nhwc: &Tensor, residual: Option<&Tensor>, then: Then, mode: &Mode) -> Result<Tensor> {
-        let shape = ConvNormShape { stride: self.stride, padding: self.weight.dim(3)? / 2, then };
+        let shape = ConvNormShape { stride: self.stride, padding: self.weight.dim(3)? / 2, then, precision: mode.precision() };
         self.norm.of_conv(x_nhwc, &mode.parameter(&self.weight), residual, shape, mode)
     }
 }
@@ -97,7 +97,7 @@ impl Backbone {
         Ok(Self { stem: Conv::new([3, width, 7, 2], &scope.at("conv1"), &scope.at("bn1"))?, blocks })
     }
 
-    /// frames u8 `[n, h, w, 3]` → `[n, h/16, w/16, 4·width]`.
+    /// frames u8 `[n, h, w, 3]` → `[n, h/16, w/16, 4·width]`, f32.
     ///
     /// # Errors
     /// Candle's, where the frames are too small.
@@ -106,7 +106,8 @@ impl Backbone {
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        Ok(x)
+        // On a GPU the convolutions may give bf16; what follows is f32.
+        Ok(x.to_dtype(DType::F32)?)
     }
 }
 

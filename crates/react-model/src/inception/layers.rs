@@ -1,7 +1,11 @@
 //! What the network is made of: convolutions with their norm folded in, pools, and maps to pass between them.
 
+use crate::gpu::plan::Type;
+use crate::gpu::{conv3d, convolution, pool as pools, run_op};
 use crate::kernels::{Conv, Time, Weights};
-use crate::{ModelError, Result};
+use crate::ops::MaxPool3dShape;
+use crate::{ModelError, Precision, Result};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -11,12 +15,28 @@ pub(super) struct Map {
     n: usize,
     size: [usize; 2],
     c: usize,
+    /// Of a map on the CPU.
     pub(super) data: Vec<f32>,
+    /// Of a map on a GPU, `[n, h, w, c]`.
+    on_gpu: Option<Tensor>,
 }
 
 impl Map {
     pub(super) fn new(n: usize, size: [usize; 2], c: usize) -> Self {
-        Self { n, size, c, data: vec![0.0; n * size[0] * size[1] * c] }
+        Self { n, size, c, data: vec![0.0; n * size[0] * size[1] * c], on_gpu: None }
+    }
+
+    fn of(tensor: Tensor) -> Result<Self> {
+        let (n, h, w, c) = tensor.dims4()?;
+        Ok(Self { n, size: [h, w], c, data: Vec::new(), on_gpu: Some(tensor) })
+    }
+
+    /// The same on a device.
+    pub(super) fn on(self, device: &Device) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(self);
+        }
+        Self::of(Tensor::from_vec(self.data, (self.n, self.size[0], self.size[1], self.c), device)?)
     }
 
     fn frame(&self) -> usize {
@@ -24,7 +44,10 @@ impl Map {
     }
 
     /// Means over the picture, `[n, c]`.
-    pub(super) fn means(&self) -> Vec<f32> {
+    pub(super) fn means(&self) -> Result<Vec<f32>> {
+        if let Some(x) = &self.on_gpu {
+            return Ok(crate::ops::picture_mean(x)?.flatten_all()?.to_vec1()?);
+        }
         let pixels = (self.size[0] * self.size[1]) as f64;
         let mut out = Vec::with_capacity(self.n * self.c);
         for frame in self.data.chunks_exact(self.frame()) {
@@ -34,7 +57,7 @@ impl Map {
             }
             out.extend(sums.iter().map(|sum| (sum / pixels) as f32));
         }
-        out
+        Ok(out)
     }
 }
 
@@ -81,7 +104,7 @@ impl<'a> Loader<'a> {
             bias.push(beta[co] - mean[co] * scale);
         }
         let conv = Conv { height: 0, width: 0, cin, cout, kernel, stride: [stride; 2], padding, time: Time::FRAME };
-        Ok(BasicConv { conv, weights, bias, packed: OnceLock::new() })
+        Ok(BasicConv { conv, weights, bias, packed: OnceLock::new(), on_gpu: OnceLock::new() })
     }
 }
 
@@ -94,10 +117,50 @@ pub(super) struct BasicConv {
     bias: Vec<f32>,
     /// For the one size of picture that comes by.
     packed: OnceLock<(Conv, Weights)>,
+    /// Weights and bias, once a GPU has asked for them.
+    on_gpu: OnceLock<[Tensor; 2]>,
 }
 
 impl BasicConv {
-    pub(super) fn forward(&self, x: &Map) -> Map {
+    pub(super) fn forward(&self, x: &Map) -> Result<Map> {
+        match &x.on_gpu {
+            Some(x) => self.forward_on_gpu(x),
+            None => Ok(self.forward_on_cpu(x)),
+        }
+    }
+
+    fn forward_on_gpu(&self, x: &Tensor) -> Result<Map> {
+        let Conv { cin, cout, kernel: [kh, kw], stride, padding, .. } = self.conv;
+        let (n, height, width, _) = x.dims4()?;
+        let conv = convolution::Conv {
+            batch: n,
+            input: [1, height, width],
+            cin,
+            cout,
+            kernel: [1, kh, kw],
+            stride: [1, stride[0], stride[1]],
+            padding: [0, padding[0], padding[1]],
+            bytes: false,
+            input_gradient: false,
+            // The distance is compared with published ones.
+            precision: Precision::F32,
+            row: cin * kh * kw,
+        };
+        let upload =
+            || -> Result<_> { Ok([Tensor::new(self.weights.as_slice(), x.device())?, Tensor::new(self.bias.as_slice(), x.device())?]) };
+        let [weights, bias] = match self.on_gpu.get() {
+            Some(there) => there,
+            None => {
+                let made = upload()?;
+                self.on_gpu.get_or_init(|| made)
+            }
+        };
+        let [_, rows, columns] = conv.output();
+        let y = run_op(&conv3d::forward_relu(&conv), x.device(), &[x, weights, bias])?;
+        only(y, (n, rows, columns, cout))
+    }
+
+    fn forward_on_cpu(&self, x: &Map) -> Map {
         let point = self.conv.kernel == [1, 1] && self.conv.stride == [1, 1];
         // A kernel of one pixel takes a picture as one row.
         let [height, width] = if point { [1, x.size[0] * x.size[1]] } else { x.size };
@@ -133,9 +196,21 @@ pub(super) enum Pool {
 }
 
 /// Windows of 3×3: with stride 2 inside the picture, with stride 1 around every pixel.
-pub(super) fn pool(x: &Map, kind: Pool, stride: usize) -> Map {
+pub(super) fn pool(x: &Map, kind: Pool, stride: usize) -> Result<Map> {
     let padding = usize::from(stride == 1);
     let size = x.size.map(|n| (n + 2 * padding - 3) / stride + 1);
+    if let Some(tensor) = &x.on_gpu {
+        let plan = match kind {
+            // Only around every pixel: stride 1.
+            Pool::Mean => pools::mean_around([x.n, x.size[0], x.size[1], x.c]),
+            Pool::Max => {
+                let shape = MaxPool3dShape { kernel: [1, 3, 3], stride: [1, stride, stride], padding: [0, padding, padding] };
+                let (sizes, out) = ([1, x.size[0], x.size[1]], [1, size[0], size[1]]);
+                pools::MaxPool { element: Type::F32, clips: x.n, sizes, out, channels: x.c, shape }.forward(false)
+            }
+        };
+        return only(run_op(&plan, tensor.device(), &[tensor])?, (x.n, size[0], size[1], x.c));
+    }
     let window = |i: usize, n: usize| (i * stride).saturating_sub(padding)..(i * stride + 3 - padding).min(n);
     let mut y = Map::new(x.n, size, x.c);
     let frames = y.data.par_chunks_exact_mut(size[0] * size[1] * x.c).zip(x.data.par_chunks_exact(x.frame()));
@@ -156,12 +231,24 @@ pub(super) fn pool(x: &Map, kind: Pool, stride: usize) -> Map {
             }
         }
     });
-    y
+    Ok(y)
+}
+
+/// A plan's only output as a map.
+fn only(outputs: Vec<Tensor>, shape: (usize, usize, usize, usize)) -> Result<Map> {
+    match outputs.first() {
+        Some(output) => Map::of(output.reshape(shape)?),
+        None => Ok(Map::new(0, [0, 0], 0)),
+    }
 }
 
 /// Maps of the same pictures, one's channels after the other's.
-pub(super) fn concat(maps: &[Map]) -> Map {
-    let (Some(first), channels) = (maps.first(), maps.iter().map(|m| m.c).sum()) else { return Map::new(0, [0, 0], 0) };
+pub(super) fn concat(maps: &[Map]) -> Result<Map> {
+    let (Some(first), channels) = (maps.first(), maps.iter().map(|m| m.c).sum()) else { return Ok(Map::new(0, [0, 0], 0)) };
+    let tensors: Vec<&Tensor> = maps.iter().filter_map(|map| map.on_gpu.as_ref()).collect();
+    if !tensors.is_empty() {
+        return Map::of(Tensor::cat(&tensors, 3)?);
+    }
     let mut out = Map::new(first.n, first.size, channels);
     out.data.par_chunks_exact_mut(channels).enumerate().for_each(|(pixel, out)| {
         let mut start = 0;
@@ -170,7 +257,7 @@ pub(super) fn concat(maps: &[Map]) -> Map {
             start += map.c;
         }
     });
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -179,10 +266,10 @@ mod tests {
 
     #[test]
     fn pools_of_a_picture_of_nine() {
-        let x = Map { n: 1, size: [3, 3], c: 1, data: (1..=9u8).map(f32::from).collect() };
-        assert_eq!(pool(&x, Pool::Max, 2).data, [9.0]);
-        assert_eq!(pool(&x, Pool::Max, 1).data, [5.0, 6.0, 6.0, 8.0, 9.0, 9.0, 8.0, 9.0, 9.0]);
+        let x = Map { n: 1, size: [3, 3], c: 1, data: (1..=9u8).map(f32::from).collect(), on_gpu: None };
+        assert_eq!(pool(&x, Pool::Max, 2).unwrap().data, [9.0]);
+        assert_eq!(pool(&x, Pool::Max, 1).unwrap().data, [5.0, 6.0, 6.0, 8.0, 9.0, 9.0, 8.0, 9.0, 9.0]);
         // Padding is not counted.
-        assert_eq!(pool(&x, Pool::Mean, 1).data, [3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]);
+        assert_eq!(pool(&x, Pool::Mean, 1).unwrap().data, [3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0]);
     }
 }

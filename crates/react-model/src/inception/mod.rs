@@ -22,6 +22,7 @@ mod resize;
 
 use crate::weights::Tensors;
 use crate::{ModelError, Result};
+use candle_core::Device;
 use layers::{BasicConv, Loader, Map, Pool, concat, pool};
 use ndarray::{Array2, ArrayView4};
 use rayon::prelude::*;
@@ -49,6 +50,7 @@ pub struct Inception {
     c: [BlockC; 4],
     d: BlockD,
     e: [BlockE; 2],
+    device: Device,
 }
 
 /// Means over the picture of the network's feature maps.
@@ -118,7 +120,14 @@ impl Inception {
             ],
             d: BlockD::new(&mut l, "Mixed_7a")?,
             e: [BlockE::new(&mut l, "Mixed_7b", 1280, Pool::Mean)?, BlockE::new(&mut l, "Mixed_7c", 2048, Pool::Max)?],
+            device: Device::Cpu,
         })
+    }
+
+    /// The network on a device; it begins on the CPU. A GPU computes in f32.
+    #[must_use]
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
     }
 
     /// frames u8 `[n, h, w, 3]`, RGB → features `[n, 2048]`.
@@ -141,7 +150,7 @@ impl Inception {
         let mut means = [64, 192, 768, 2048].map(|c| (c, Vec::with_capacity(n * c)));
         for first in (0..n).step_by(BATCH) {
             let frames = frames.slice(ndarray::s![first..n.min(first + BATCH), .., .., ..]);
-            for ((_, means), map) in means.iter_mut().zip(self.maps(frames)) {
+            for ((_, means), map) in means.iter_mut().zip(self.maps(frames)?) {
                 means.extend(map);
             }
         }
@@ -152,28 +161,28 @@ impl Inception {
         Ok(FeatureMeans { first, second, third, last })
     }
 
-    fn maps(&self, frames: ArrayView4<u8>) -> [Vec<f32>; 4] {
+    fn maps(&self, frames: ArrayView4<u8>) -> Result<[Vec<f32>; 4]> {
         let mut x = Map::new(frames.dim().0, [SIDE, SIDE], 3);
         let inputs: Vec<_> = frames.outer_iter().collect();
         x.data.par_chunks_exact_mut(SIDE * SIDE * 3).zip(inputs).for_each(|(out, frame)| resize::resize(frame, SIDE, out));
         let [conv1a, conv2a, conv2b, conv3b, conv4a] = &self.stem;
-        x = pool(&conv2b.forward(&conv2a.forward(&conv1a.forward(&x))), Pool::Max, 2);
-        let first = x.means();
-        x = pool(&conv4a.forward(&conv3b.forward(&x)), Pool::Max, 2);
-        let second = x.means();
-        x = self.b.forward(&self.a.iter().fold(x, |x, block| block.forward(&x)));
-        x = self.c.iter().fold(x, |x, block| block.forward(&x));
-        let third = x.means();
-        x = self.e.iter().fold(self.d.forward(&x), |x, block| block.forward(&x));
-        [first, second, third, x.means()]
+        x = x.on(&self.device)?;
+        x = pool(&conv2b.forward(&conv2a.forward(&conv1a.forward(&x)?)?)?, Pool::Max, 2)?;
+        let first = x.means()?;
+        x = pool(&conv4a.forward(&conv3b.forward(&x)?)?, Pool::Max, 2)?;
+        let second = x.means()?;
+        x = self.b.forward(&self.a.iter().try_fold(x, |x, block| block.forward(&x))?)?;
+        x = self.c.iter().try_fold(x, |x, block| block.forward(&x))?;
+        let third = x.means()?;
+        x = self.e.iter().try_fold(self.d.forward(&x)?, |x, block| block.forward(&x))?;
+        Ok([first, second, third, x.means()?])
     }
 }
 
 /// A chain of convolutions.
-fn chain(convs: &[BasicConv], x: &Map) -> Map {
-    let (first, others) = convs.split_first().map_or((None, convs), |(first, others)| (Some(first), others));
-    let x = first.map_or_else(|| x.clone(), |conv| conv.forward(x));
-    others.iter().fold(x, |x, conv| conv.forward(&x))
+fn chain(convs: &[BasicConv], x: &Map) -> Result<Map> {
+    let Some((first, others)) = convs.split_first() else { return Ok(x.clone()) };
+    others.iter().try_fold(first.forward(x)?, |x, conv| conv.forward(&x))
 }
 
 /// Figure 5.
@@ -200,9 +209,9 @@ impl BlockA {
         })
     }
 
-    fn forward(&self, x: &Map) -> Map {
-        let pooled = self.branch_pool.forward(&pool(x, Pool::Mean, 1));
-        concat(&[self.branch1x1.forward(x), chain(&self.branch5x5, x), chain(&self.branch3x3dbl, x), pooled])
+    fn forward(&self, x: &Map) -> Result<Map> {
+        let pooled = self.branch_pool.forward(&pool(x, Pool::Mean, 1)?)?;
+        concat(&[self.branch1x1.forward(x)?, chain(&self.branch5x5, x)?, chain(&self.branch3x3dbl, x)?, pooled])
     }
 }
 
@@ -226,8 +235,8 @@ impl BlockB {
         })
     }
 
-    fn forward(&self, x: &Map) -> Map {
-        concat(&[self.branch3x3.forward(x), chain(&self.branch3x3dbl, x), pool(x, Pool::Max, 2)])
+    fn forward(&self, x: &Map) -> Result<Map> {
+        concat(&[self.branch3x3.forward(x)?, chain(&self.branch3x3dbl, x)?, pool(x, Pool::Max, 2)?])
     }
 }
 
@@ -263,9 +272,9 @@ impl BlockC {
         })
     }
 
-    fn forward(&self, x: &Map) -> Map {
-        let pooled = self.branch_pool.forward(&pool(x, Pool::Mean, 1));
-        concat(&[self.branch1x1.forward(x), chain(&self.branch7x7, x), chain(&self.branch7x7dbl, x), pooled])
+    fn forward(&self, x: &Map) -> Result<Map> {
+        let pooled = self.branch_pool.forward(&pool(x, Pool::Mean, 1)?)?;
+        concat(&[self.branch1x1.forward(x)?, chain(&self.branch7x7, x)?, chain(&self.branch7x7dbl, x)?, pooled])
     }
 }
 
@@ -293,8 +302,8 @@ impl BlockD {
         })
     }
 
-    fn forward(&self, x: &Map) -> Map {
-        concat(&[chain(&self.branch3x3, x), chain(&self.branch7x7x3, x), pool(x, Pool::Max, 2)])
+    fn forward(&self, x: &Map) -> Result<Map> {
+        concat(&[chain(&self.branch3x3, x)?, chain(&self.branch7x7x3, x)?, pool(x, Pool::Max, 2)?])
     }
 }
 
@@ -326,11 +335,11 @@ impl BlockE {
         })
     }
 
-    fn forward(&self, x: &Map) -> Map {
-        let (one, two) = (self.branch3x3.forward(x), chain(&self.branch3x3dbl, x));
-        let [one_a, one_b] = self.branch3x3_split.each_ref().map(|conv| conv.forward(&one));
-        let [two_a, two_b] = self.branch3x3dbl_split.each_ref().map(|conv| conv.forward(&two));
-        let pooled = self.branch_pool.forward(&pool(x, self.pool, 1));
-        concat(&[self.branch1x1.forward(x), one_a, one_b, two_a, two_b, pooled])
+    fn forward(&self, x: &Map) -> Result<Map> {
+        let (one, two) = (self.branch3x3.forward(x)?, chain(&self.branch3x3dbl, x)?);
+        let split = |[a, b]: &[BasicConv; 2], x: &Map| -> Result<[Map; 2]> { Ok([a.forward(x)?, b.forward(x)?]) };
+        let ([one_a, one_b], [two_a, two_b]) = (split(&self.branch3x3_split, &one)?, split(&self.branch3x3dbl_split, &two)?);
+        let pooled = self.branch_pool.forward(&pool(x, self.pool, 1)?)?;
+        concat(&[self.branch1x1.forward(x)?, one_a, one_b, two_a, two_b, pooled])
     }
 }

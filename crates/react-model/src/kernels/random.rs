@@ -29,6 +29,11 @@ impl DropKey {
         Self { key, site: react_random::fnv1a(site), step, threshold: (p * 65536.0).round() as u32, scale: keep_scale(p) }
     }
 
+    /// What a GPU's kernel is told: the key's two words, the site, the step, the threshold; and the scale.
+    pub(crate) fn words(&self) -> ([u32; 5], f32) {
+        ([self.key[0], self.key[1], self.site, self.step, self.threshold], self.scale)
+    }
+
     /// The factors, 0 or 1/(1 − p), of the first elements of row `row`.
     pub(crate) fn fill(&self, row: u32, out: &mut [f32]) {
         fill(self.key, [row, self.site, self.step], self.threshold, self.scale, out);

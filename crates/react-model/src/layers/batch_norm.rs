@@ -1,3 +1,4 @@
+use crate::gpu::{conv_norm::running_statistics, is_gpu, run_op};
 use crate::ops::{ChannelStatistics, ConvNormShape, conv_norm};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{Tensor, Var};
@@ -12,12 +13,12 @@ const MOMENTUM: f32 = 0.1;
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::{Mode, Params, layers::BatchNorm, ops::{ConvNormShape, Then}};
+/// use react_model::{Mode, Params, Precision, layers::BatchNorm, ops::{ConvNormShape, Then}};
 /// let params = Params::new(0);
 /// let norm = BatchNorm::new(1, &params.root())?;
 /// let x = Tensor::new(&[1f32, 3.0], &Cpu)?.reshape((2, 1, 1, 1))?;
 /// let one = Tensor::ones((1, 1, 1, 1), candle_core::DType::F32, &Cpu)?;
-/// let shape = ConvNormShape { stride: 1, padding: 0, then: Then::Nothing };
+/// let shape = ConvNormShape { stride: 1, padding: 0, then: Then::Nothing, precision: Precision::F32 };
 /// let y = norm.of_conv(&x, &one, None, shape, &Mode::train(0, 0))?.flatten_all()?.to_vec1::<f32>()?;
 /// assert!((y[0] + 1.0).abs() < 1e-4 && (y[1] - 1.0).abs() < 1e-4);
 /// // 0.9·0 + 0.1·2 and 0.9·1 + 0.1·2.
@@ -60,9 +61,8 @@ impl BatchNorm {
         mode: &Mode,
     ) -> Result<Tensor> {
         let affine = Tensor::stack(&[mode.parameter(&self.weight), mode.parameter(&self.bias)], 0)?;
-        let running =
-            || -> Result<_> { Ok(ChannelStatistics { mean: self.mean.to_vec1()?, variance: self.variance.to_vec1()?, rows: None }) };
-        let known: Option<ChannelStatistics> = if mode.has_gradient() { None } else { Some(running()?) };
+        let running = || ChannelStatistics { mean: self.mean.detach(), variance: self.variance.detach(), rows: None };
+        let known = if mode.has_gradient() { None } else { Some(running()) };
         let learns = known.is_none();
         let (y, statistics) = conv_norm(x_nhwc, weight, &affine, residual, known, shape)?;
         if learns {
@@ -74,9 +74,15 @@ impl BatchNorm {
     fn learn(&self, batch: &ChannelStatistics) -> Result<()> {
         let rows = batch.rows.unwrap_or(1) as f32;
         let unbiased = rows / (rows - 1.0).max(1.0);
+        if is_gpu(&self.mean) {
+            // In place: the host does not wait for the batch.
+            let plan = running_statistics(self.mean.elem_count(), MOMENTUM, unbiased);
+            run_op(&plan, self.mean.device(), &[&self.mean, &self.variance, &batch.mean, &batch.variance])?;
+            return Ok(());
+        }
         for (running, batch, factor) in [(&self.mean, &batch.mean, 1.0), (&self.variance, &batch.variance, unbiased)] {
-            let kept = running.to_vec1::<f32>()?;
-            let next: Vec<f32> = kept.iter().zip(batch).map(|(r, b)| (1.0 - MOMENTUM) * r + MOMENTUM * factor * b).collect();
+            let (kept, batch) = (running.to_vec1::<f32>()?, batch.to_vec1::<f32>()?);
+            let next: Vec<f32> = kept.iter().zip(&batch).map(|(r, b)| (1.0 - MOMENTUM) * r + MOMENTUM * factor * b).collect();
             running.set(&Tensor::from_vec(next, running.dims(), running.device())?)?;
         }
         Ok(())

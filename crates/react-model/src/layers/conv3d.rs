@@ -1,5 +1,5 @@
 use crate::ops::{Conv3dShape, conv3d};
-use crate::{Init, Mode, Result, Scope};
+use crate::{Init, Mode, Precision, Result, Scope};
 use candle_core::Tensor;
 
 /// Sizes of a [`Conv3d`], axes in the order time, height, width.
@@ -55,7 +55,7 @@ impl Conv3d {
         Ok(Self {
             weight: scope.get("weight", &[outputs, inputs, kt, kh, kw], init)?,
             bias: if bias { Some(scope.get("bias", &[outputs], init)?) } else { None },
-            shape: Conv3dShape { stride, padding },
+            shape: Conv3dShape { stride, padding, precision: Precision::F32 },
         })
     }
 
@@ -65,6 +65,7 @@ impl Conv3d {
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| mode.parameter(b));
-        Ok(conv3d(x, &mode.parameter(&self.weight), bias.as_ref(), self.shape)?)
+        let shape = Conv3dShape { precision: mode.precision(), ..self.shape };
+        Ok(conv3d(x, &mode.parameter(&self.weight), bias.as_ref(), shape)?)
     }
 }

@@ -1,4 +1,4 @@
-use crate::ops::layer_norm;
+use crate::ops::{layer_norm, norm_of_sum};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -33,5 +33,10 @@ impl LayerNorm {
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         Ok(layer_norm(x, &mode.parameter(&self.weight), &mode.parameter(&self.bias))?)
+    }
+
+    /// The norm of `x + dropout(r)`; shapes are equal.
+    pub(super) fn forward_sum(&self, x: &Tensor, r: &Tensor, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+        Ok(norm_of_sum([x, r], [&mode.parameter(&self.weight), &mode.parameter(&self.bias)], p, mode, site)?)
     }
 }

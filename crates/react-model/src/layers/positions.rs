@@ -1,5 +1,6 @@
 use crate::Result;
 use candle_core::{Device, Tensor};
+use std::sync::Mutex;
 
 /// Sinusoidal positions `[frames, width]`: sin(i·ω_c) on even channels, cos on odd ones, ω_c = 10000^(−2⌊c/2⌋/width).
 ///
@@ -15,6 +16,10 @@ use candle_core::{Device, Tensor};
 /// # Errors
 /// Candle's.
 pub fn positions(frames: usize, width: usize, device: &Device) -> Result<Tensor> {
+    if device.is_cuda() { on_gpu(frames, width, device) } else { table(frames, width, device) }
+}
+
+fn table(frames: usize, width: usize, device: &Device) -> Result<Tensor> {
     let mut values = Vec::with_capacity(frames * width);
     for i in 0..frames {
         for c in 0..width {
@@ -25,4 +30,23 @@ pub fn positions(frames: usize, width: usize, device: &Device) -> Result<Tensor>
         }
     }
     Ok(Tensor::from_vec(values, (frames, width), device)?)
+}
+
+/// Tables that GPUs have: computing and copying one takes the host longer than a layer takes the GPU.
+static TABLES: Mutex<Vec<Tensor>> = Mutex::new(Vec::new());
+
+/// The first rows of the device's table of this width, which grows as more are asked for.
+fn on_gpu(frames: usize, width: usize, device: &Device) -> Result<Tensor> {
+    let mut tables = TABLES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let known = tables.iter().position(|t| t.dims()[1] == width && t.device().same_device(device));
+    if let Some(i) = known {
+        if tables[i].dims()[0] >= frames {
+            return Ok(tables[i].narrow(0, 0, frames)?);
+        }
+        tables.swap_remove(i);
+    }
+    let all = table(frames.next_power_of_two().max(1024), width, device)?;
+    let first = all.narrow(0, 0, frames)?;
+    tables.push(all);
+    Ok(first)
 }

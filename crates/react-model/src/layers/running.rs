@@ -8,8 +8,9 @@
 //! 2018): a conversation of hours neither overflows nor loses its newest frames.
 
 use super::{EncoderLayer, MultiHeadAttention};
+use crate::gpu::{is_gpu, run_op, running as on_gpu};
 use crate::{Mode, ModelError, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 /// The first rows of a post-norm encoder layer over a sequence that grows ([`EncoderLayer::running`]).
 #[derive(Clone, Debug)]
@@ -63,10 +64,28 @@ impl RunningEncoder {
 /// The sums of every row, query and head.
 #[derive(Clone, Debug)]
 struct RunningAttention {
-    /// `[n, q, c]`, scaled by 1/√w.
-    queries: Vec<f32>,
     /// n, q, c, heads.
     sizes: [usize; 4],
+    sums: Sums,
+}
+
+#[derive(Clone, Debug)]
+enum Sums {
+    Host(HostSums),
+    /// Tensors are never written to: each push makes new ones.
+    Device {
+        queries: Tensor,
+        weights: Tensor,
+        values: Tensor,
+        /// The attention to the frames so far, f32 `[n, q, c]`.
+        output: Tensor,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct HostSums {
+    /// `[n, q, c]`, scaled by 1/√w.
+    queries: Vec<f32>,
     /// Largest exponent so far and Σ exp, `[n, q, heads]`.
     weights: Vec<[f64; 2]>,
     /// Σ exp·v, `[n, q, c]`.
@@ -78,21 +97,59 @@ impl RunningAttention {
         let (n, q, c) = first.dims3()?;
         let heads = layer.heads();
         let scale = 1.0 / ((c / heads) as f64).sqrt();
-        let queries = (layer.queries(first, &Mode::eval())? * scale)?.flatten_all()?.to_vec1()?;
+        let queries = (layer.queries(first, &Mode::eval())? * scale)?.flatten_all()?;
         let sizes = [n, q, c, heads];
-        Ok(Self { queries, sizes, weights: vec![[f64::NEG_INFINITY, 0.0]; n * q * heads], values: vec![0.0; n * q * c] })
+        let sums = if is_gpu(first) {
+            let device = first.device();
+            let weights = Tensor::from_vec([f64::NEG_INFINITY, 0.0].repeat(n * q * heads), 2 * n * q * heads, device)?;
+            let values = Tensor::zeros(n * q * c, candle_core::DType::F64, device)?;
+            Sums::Device { output: queries.zeros_like()?, queries, weights, values }
+        } else {
+            let weights = vec![[f64::NEG_INFINITY, 0.0]; n * q * heads];
+            Sums::Host(HostSums { queries: queries.to_vec1()?, weights, values: vec![0.0; n * q * c] })
+        };
+        Ok(Self { sizes, sums })
     }
 
     /// Keys and values `[n, s, 2·c]`.
     fn push(&mut self, kv: &Tensor) -> Result<()> {
-        let [n, q, c, heads] = self.sizes;
+        let [n, _, c, _] = self.sizes;
         let (rows, s, columns) = kv.dims3()?;
         if rows != n || columns != 2 * c {
             let what = format!("must be [{n}, s, {}], are {:?}", 2 * c, kv.dims());
             return Err(ModelError::Config { field: "keys and values", what });
         }
-        let kv = kv.flatten_all()?.to_vec1::<f32>()?;
-        let width = c / heads;
+        match &mut self.sums {
+            Sums::Host(sums) => sums.push(self.sizes, s, &kv.flatten_all()?.to_vec1::<f32>()?),
+            Sums::Device { queries, weights, values, output } => {
+                let plan = on_gpu::push(self.sizes, s);
+                let next = run_op(&plan, kv.device(), &[queries, &kv.contiguous()?, weights, values])?;
+                if let Ok([w, v, o]) = <[Tensor; 3]>::try_from(next) {
+                    (*weights, *values, *output) = (w, v, o);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `[n, q, c]`.
+    fn output(&self, device: &Device) -> Result<Tensor> {
+        let [n, q, c, heads] = self.sizes;
+        match &self.sums {
+            Sums::Host(sums) => {
+                let heads = sums.values.chunks_exact(c / heads).zip(&sums.weights);
+                let out: Vec<f32> = heads.flat_map(|(value, weight)| value.iter().map(|v| (v / weight[1]) as f32)).collect();
+                Ok(Tensor::from_vec(out, (n, q, c), device)?)
+            }
+            Sums::Device { output, .. } => Ok(output.reshape((n, q, c))?),
+        }
+    }
+}
+
+impl HostSums {
+    /// Keys and values of s frames a row.
+    fn push(&mut self, [_, q, c, heads]: [usize; 4], s: usize, kv: &[f32]) {
+        let (width, columns) = (c / heads, 2 * c);
         for (i, (weight, value)) in self.weights.iter_mut().zip(self.values.chunks_exact_mut(width)).enumerate() {
             let (row, head) = (i / (q * heads), i % heads);
             let query = &self.queries[i * width..][..width];
@@ -110,15 +167,6 @@ impl RunningAttention {
                 value.iter_mut().zip(&frame[c + head * width..]).for_each(|(sum, v)| *sum += factor * f64::from(*v));
             }
         }
-        Ok(())
-    }
-
-    /// `[n, q, c]`.
-    fn output(&self, device: &candle_core::Device) -> Result<Tensor> {
-        let [n, q, c, heads] = self.sizes;
-        let heads = self.values.chunks_exact(c / heads).zip(&self.weights);
-        let out: Vec<f32> = heads.flat_map(|(value, weight)| value.iter().map(|v| (v / weight[1]) as f32)).collect();
-        Ok(Tensor::from_vec(out, (n, q, c), device)?)
     }
 }
 

@@ -74,10 +74,9 @@ impl Residual {
 
     /// The connection around what the part inside gives.
     pub(super) fn after(&self, x: &Tensor, inside: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let sum = add_dropped(x, inside, self.dropout, mode, &self.site)?;
         match self.order {
-            NormOrder::Post => self.norm.forward(&sum, mode),
-            NormOrder::Pre => Ok(sum),
+            NormOrder::Post => self.norm.forward_sum(x, inside, self.dropout, mode, &self.site),
+            NormOrder::Pre => Ok(add_dropped(x, inside, self.dropout, mode, &self.site)?),
         }
     }
 

@@ -1,4 +1,7 @@
+use super::planned::Planned;
 use super::{floats, gradient, with_floats};
+use crate::gpu::attention::{self as on_gpu, Rows};
+use crate::gpu::{is_gpu, run_op};
 use crate::kernels::{AttentionShape, Heads};
 use crate::mode::Mode;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
@@ -75,7 +78,24 @@ pub fn masked_self_attention(qkv: &Tensor, heads: usize, mask: &Mask, p: f32, mo
     mask.check(batch, frames, site)?;
     let Mask { causal, lengths } = mask.clone();
     let drop = mode.drop_key(p, site);
-    qkv.contiguous()?.apply_op1(SelfAttention(AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, lengths, drop }))
+    let shape = AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, lengths, drop };
+    let qkv = qkv.contiguous()?;
+    if is_gpu(&qkv) {
+        let keep = qkv.track_op();
+        return qkv.apply_op1(attention_on_gpu(shape, Rows::Together, keep));
+    }
+    qkv.apply_op1(SelfAttention(shape))
+}
+
+fn attention_on_gpu(shape: AttentionShape, rows: Rows, keep: bool) -> Planned {
+    let (forward, result) = (on_gpu::forward(&shape, rows, keep), (shape.batch, shape.queries, shape.heads * shape.width));
+    Planned::new("attention", forward, result, move |arguments, kept, out, grad| {
+        let [sums] = kept else { candle_core::bail!("attention: backward without a forward that kept its sums") };
+        let given: Vec<&Tensor> = arguments.iter().copied().chain([out, grad, sums]).collect();
+        let gradients = run_op(&on_gpu::backward(&shape, rows), grad.device(), &given)?;
+        let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
+        each.collect()
+    })
 }
 
 /// Multi-head attention to other rows: q `[b, t, c]`, kv `[b, s, 2·c]` (keys, values) → `[b, t, c]`; no mask.
@@ -121,7 +141,12 @@ pub fn masked_attention(q: &Tensor, kv: &Tensor, heads: usize, mask: &Mask, p: f
         candle_core::bail!("attention {site}: {queries} queries are not the last of {keys} frames");
     }
     let shape = AttentionShape { batch, heads, queries, keys, width, causal, lengths, drop: mode.drop_key(p, site) };
-    q.contiguous()?.apply_op2(&kv.contiguous()?, CrossAttention(shape))
+    let (q, kv) = (q.contiguous()?, kv.contiguous()?);
+    if is_gpu(&q) {
+        let keep = q.track_op() || kv.track_op();
+        return q.apply_op2(&kv, attention_on_gpu(shape, Rows::Apart, keep));
+    }
+    q.apply_op2(&kv, CrossAttention(shape))
 }
 
 fn head_width(width: usize, parts: usize, heads: usize) -> Result<usize> {

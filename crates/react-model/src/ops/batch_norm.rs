@@ -1,22 +1,40 @@
 //! The arithmetic of BatchNorm on channels-last arrays. Ioffe, Szegedy, "Batch Normalization", 2015.
 
 use crate::kernels::multiversion;
+use candle_core::{Device, Result, Tensor};
 
 /// Added to the variance, as PyTorch does.
 const EPSILON: f64 = 1e-5;
 
-/// Mean and biased variance of each channel: over a batch, or kept from training.
-#[derive(Clone, Debug, PartialEq)]
+/// Mean and biased variance of each channel: over a batch, or kept from training; on the device of the batch, without gradients.
+#[derive(Clone, Debug)]
 pub struct ChannelStatistics {
-    /// Means.
-    pub mean: Vec<f32>,
-    /// Variances: the sum of squares over n, not n − 1.
-    pub variance: Vec<f32>,
+    /// Means, `[c]`.
+    pub mean: Tensor,
+    /// Variances, `[c]`: the sum of squares over n, not n − 1.
+    pub variance: Tensor,
     /// Rows that they were computed over, where they are a batch's own and its gradient goes through them; none where they are fixed.
     pub rows: Option<usize>,
 }
 
-impl ChannelStatistics {
+/// The same as numbers.
+#[derive(Clone, Debug)]
+pub(super) struct HostStatistics {
+    pub(super) mean: Vec<f32>,
+    pub(super) variance: Vec<f32>,
+    pub(super) rows: Option<usize>,
+}
+
+impl HostStatistics {
+    pub(super) fn of(statistics: &ChannelStatistics) -> Result<Self> {
+        Ok(Self { mean: statistics.mean.to_vec1()?, variance: statistics.variance.to_vec1()?, rows: statistics.rows })
+    }
+
+    pub(super) fn tensors(&self) -> Result<ChannelStatistics> {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
+        Ok(ChannelStatistics { mean: tensor(&self.mean)?, variance: tensor(&self.variance)?, rows: self.rows })
+    }
+
     pub(super) fn rstd(&self) -> Vec<f32> {
         self.variance.iter().map(|v| (1.0 / (f64::from(*v) + EPSILON).sqrt()) as f32).collect()
     }
@@ -35,7 +53,7 @@ pub(super) struct Affine {
 
 impl Affine {
     /// From γ, then β.
-    pub(super) fn new(statistics: &ChannelStatistics, affine: &[f32]) -> Self {
+    pub(super) fn new(statistics: &HostStatistics, affine: &[f32]) -> Self {
         let (mean, rstd) = (statistics.mean.clone(), statistics.rstd());
         let (gamma, beta) = affine.split_at(mean.len());
         let scale: Vec<f32> = gamma.iter().zip(&rstd).map(|(g, r)| g * r).collect();
@@ -44,7 +62,7 @@ impl Affine {
     }
 
     /// For a backward pass: `sums` are those of [`gradient_sums`] over all rows.
-    pub(super) fn with_gradient(statistics: &ChannelStatistics, affine: &[f32], sums: &[f64]) -> Self {
+    pub(super) fn with_gradient(statistics: &HostStatistics, affine: &[f32], sums: &[f64]) -> Self {
         let share = |sum: &f64| statistics.rows.map_or(0.0, |rows| (sum / rows as f64) as f32);
         let (with_z, plain) = sums.split_at(sums.len() / 2);
         Self { first: plain.iter().map(share).collect(), second: with_z.iter().map(share).collect(), ..Self::new(statistics, affine) }

@@ -1,6 +1,10 @@
+use super::conv_block::frames_on_gpu;
 use super::input::Input;
 use super::linear::column_sums;
+use super::planned::Planned;
 use super::{floats, gradient, with_floats};
+use crate::Precision;
+use crate::gpu::{conv3d as on_gpu, convolution, is_gpu, run_op};
 use crate::kernels::memory::{Scratch, zeros};
 use crate::kernels::{Conv, GradientWeights, PARTS, Time, part};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
@@ -14,6 +18,8 @@ pub struct Conv3dShape {
     pub stride: [usize; 3],
     /// Zeros on either side.
     pub padding: [usize; 3],
+    /// Of a GPU; with [`Precision::Bf16`] the result is bf16.
+    pub precision: Precision,
 }
 
 /// Convolution of clips: x `[b, t, h, w, c]` channels last, f32 or u8 bytes, weight `[o, c, kt, kh, kw]` as PyTorch has it, bias
@@ -24,11 +30,11 @@ pub struct Conv3dShape {
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::ops::{Conv3dShape, conv3d};
+/// use react_model::{Precision, ops::{Conv3dShape, conv3d}};
 /// // Three frames of one pixel; a temporal kernel of two taps: y_t = x_t + 10·x_{t+1}.
 /// let x = Tensor::new(&[1f32, 2.0, 3.0], &Cpu)?.reshape((1, 3, 1, 1, 1))?;
 /// let w = Tensor::new(&[1f32, 10.0], &Cpu)?.reshape((1, 1, 2, 1, 1))?;
-/// let y = conv3d(&x, &w, None, Conv3dShape { stride: [1; 3], padding: [0; 3] })?;
+/// let y = conv3d(&x, &w, None, Conv3dShape { stride: [1; 3], padding: [0; 3], precision: Precision::F32 })?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [21.0, 32.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
@@ -39,6 +45,9 @@ pub fn conv3d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv3dS
     let op = Conv3d::new(x, weight, shape)?;
     if bias.is_some_and(|b| b.dims() != [op.conv.cout]) {
         candle_core::bail!("conv3d: bias {:?} does not fit weight {:?}", bias.map(Tensor::dims), weight.dims());
+    }
+    if is_gpu(x) {
+        return conv3d_on_gpu(x, weight, bias, shape, op.dims);
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
@@ -56,7 +65,51 @@ pub fn conv3d_gradients(x: &Tensor, weight: &Tensor, grad: &Tensor, shape: Conv3
     if grad.dims() != op.dims {
         candle_core::bail!("conv3d: gradient {:?} of a result {:?}", grad.dims(), op.dims);
     }
+    if is_gpu(x) {
+        let x = frames_on_gpu(x, shape.precision)?;
+        let conv = conv_on_gpu(&x, weight, shape)?;
+        let (grad, weight) = (frames_on_gpu(grad, shape.precision)?, weight.contiguous()?);
+        let mut gradients = run_op(&on_gpu::backward(&conv, false), x.device(), &[&x, &weight, &grad])?.into_iter();
+        let dw = gradients.next().filter(|_| weight.track_op()).map(|dw| dw.reshape(weight.shape())).transpose()?;
+        return Ok((gradients.next().map(|dx| dx.reshape(x.shape())).transpose()?, dw));
+    }
     op.backward(x, weight, grad)
+}
+
+fn conv3d_on_gpu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv3dShape, dims: [usize; 5]) -> Result<Tensor> {
+    let x = frames_on_gpu(x, shape.precision)?;
+    let conv = conv_on_gpu(&x, weight, shape)?;
+    let has_bias = bias.is_some();
+    let op = Planned::new("conv3d", on_gpu::forward(&conv, has_bias), dims.as_slice(), move |arguments, _, _, grad| {
+        let plan = on_gpu::backward(&conv, has_bias);
+        let mut gradients = run_op(&plan, grad.device(), &[arguments[0], arguments[1], grad])?.into_iter();
+        let dw = gradients.next().map(|dw| dw.reshape(arguments[1].shape())).transpose()?;
+        let dx = if conv.input_gradient { gradients.next().map(|dx| dx.reshape(arguments[0].shape())).transpose()? } else { None };
+        Ok(vec![dx, dw, gradients.next()])
+    });
+    match bias {
+        Some(bias) => x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op),
+        None => x.apply_op2(&weight.contiguous()?, op),
+    }
+}
+
+fn conv_on_gpu(x: &Tensor, weight: &Tensor, shape: Conv3dShape) -> Result<convolution::Conv> {
+    let (batch, frames, height, width, cin) = x.dims5()?;
+    let (cout, _, kt, kh, kw) = weight.dims5()?;
+    let bytes = x.dtype() == DType::U8;
+    Ok(convolution::Conv {
+        batch,
+        input: [frames, height, width],
+        cin,
+        cout,
+        kernel: [kt, kh, kw],
+        stride: shape.stride,
+        padding: shape.padding,
+        bytes,
+        input_gradient: x.track_op() && !bytes,
+        precision: shape.precision,
+        row: cin * kt * kh * kw,
+    })
 }
 
 struct Conv3d {
@@ -74,7 +127,7 @@ impl Conv3d {
     fn new(x: &Tensor, weight: &Tensor, shape: Conv3dShape) -> Result<Self> {
         let (clips, frames, height, width, cin) = x.dims5()?;
         let (cout, weight_cin, kt, kh, kw) = weight.dims5()?;
-        let Conv3dShape { stride: [st, sh, sw], padding: [pt, ph, pw] } = shape;
+        let Conv3dShape { stride: [st, sh, sw], padding: [pt, ph, pw], .. } = shape;
         if weight_cin != cin || weight.elem_count() == 0 {
             candle_core::bail!("conv3d: weight {:?} does not fit clips {:?}", weight.dims(), x.dims());
         }

@@ -1,5 +1,8 @@
 use super::input::Input;
+use super::planned::Planned;
 use super::{floats, gradient, with_floats};
+use crate::Precision;
+use crate::gpu::{conv_block as on_gpu, convolution, is_gpu, norm, run_op};
 use crate::kernels::memory::{Scratch, copy, zeros};
 use crate::kernels::{Conv, GradientWeights, Moments, PARTS, Tail, Tiled, Time, Winners, part};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
@@ -18,6 +21,8 @@ pub struct ConvBlockShape {
     pub padding: usize,
     /// What follows the normalisation.
     pub tail: Tail,
+    /// Of a GPU; with [`Precision::Bf16`] the result is bf16.
+    pub precision: Precision,
 }
 
 /// Convolution (temporal kernel 1, no bias) → InstanceNorm over (t, h, w) → ReLU, then a sum or max pooling ([`Tail`]), as one
@@ -28,11 +33,11 @@ pub struct ConvBlockShape {
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::ops::{ConvBlockShape, Tail, conv_block};
+/// use react_model::{Precision, ops::{ConvBlockShape, Tail, conv_block}};
 /// // One frame of one row: 1×1 convolution by 2, then (x − mean)/std, cut at 0.
 /// let x = Tensor::new(&[[[[1f32], [3.0]]]], &Cpu)?;
 /// let w = Tensor::new(&[2f32], &Cpu)?.reshape((1, 1, 1, 1, 1))?;
-/// let shape = ConvBlockShape { frames: 1, stride: 1, padding: 0, tail: Tail::Relu };
+/// let shape = ConvBlockShape { frames: 1, stride: 1, padding: 0, tail: Tail::Relu, precision: Precision::F32 };
 /// let y = conv_block(&x, &w, shape)?.flatten_all()?.to_vec1::<f32>()?;
 /// assert!(y[0] == 0.0 && (y[1] - 1.0).abs() < 1e-5);
 /// # Ok::<(), candle_core::Error>(())
@@ -69,9 +74,60 @@ pub fn conv_block_of_views(x: &Tensor, weight: &Tensor, views: &[Range<usize>], 
         candle_core::bail!("conv_block: a residual block takes every frame once");
     }
     let out = pooled(&conv, tail)?;
+    if is_gpu(x) {
+        return conv_block_on_gpu(x, weight, &conv, views, shape, out);
+    }
     let keep = weight.track_op() || x.track_op();
     let views = Views::new(n, views);
     x.contiguous()?.apply_op2(&weight.contiguous()?, ConvBlock { conv, views, tail, out, keep, saved: OnceLock::new() })
+}
+
+fn conv_block_on_gpu(
+    x: &Tensor,
+    weight: &Tensor,
+    conv: &Conv,
+    views: &[Range<usize>],
+    shape: ConvBlockShape,
+    out: [usize; 2],
+) -> Result<Tensor> {
+    let x = frames_on_gpu(x, shape.precision)?;
+    if x.dtype() == DType::U8 && shape.tail == Tail::ReluAdd {
+        candle_core::bail!("conv_block: bytes cannot be added to the output");
+    }
+    let keep = x.track_op() || weight.track_op();
+    let views = norm::Views::new(x.dim(0)?, views);
+    let result = (views.places(), out[0], out[1], conv.cout);
+    let block = on_gpu::ConvBlock { conv: conv_on_gpu(&x, conv, shape.precision)?, views, tail: shape.tail };
+    let op = Planned::new("conv_block", block.forward(keep), result, move |arguments, kept, res, grad| {
+        let inputs = [arguments, &kept.iter().collect::<Vec<_>>(), &[res, grad]].concat();
+        let mut gradients = run_op(&block.backward(), grad.device(), &inputs)?.into_iter();
+        let dw = gradients.next().map(|dw| dw.reshape(arguments[1].shape())).transpose()?;
+        Ok(vec![gradients.next().map(|dx| dx.reshape(arguments[0].shape())).transpose()?, dw])
+    });
+    x.apply_op2(&weight.contiguous()?, op)
+}
+
+/// Frames as a GPU's convolutions read them: bytes, or what the precision says.
+pub(super) fn frames_on_gpu(x: &Tensor, precision: Precision) -> Result<Tensor> {
+    if x.dtype() == DType::U8 { x.contiguous() } else { x.to_dtype(precision.of_convolutions())?.contiguous() }
+}
+
+/// The convolution of all frames of x.
+pub(super) fn conv_on_gpu(x: &Tensor, conv: &Conv, precision: Precision) -> Result<convolution::Conv> {
+    let bytes = x.dtype() == DType::U8;
+    Ok(convolution::Conv {
+        batch: x.dim(0)?,
+        input: [1, conv.height, conv.width],
+        cin: conv.cin,
+        cout: conv.cout,
+        kernel: [1, conv.kernel[0], conv.kernel[1]],
+        stride: [1, conv.stride[0], conv.stride[1]],
+        padding: [0, conv.padding[0], conv.padding[1]],
+        bytes,
+        input_gradient: x.track_op() && !bytes,
+        precision,
+        row: conv.taps(),
+    })
 }
 
 /// The convolution of frames `[n, h, w, c]` by a weight `[o, c, 1, kh, kw]`.

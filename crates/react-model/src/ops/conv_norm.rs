@@ -1,9 +1,12 @@
 //! Convolution, BatchNorm, residual, ReLU and pool as one operation.
 
-use super::batch_norm::{Affine, apply, cut, gradient_sums, input_gradient};
-use super::conv_block::{conv_of, convolve};
+use super::batch_norm::{Affine, HostStatistics, apply, cut, gradient_sums, input_gradient};
+use super::conv_block::{conv_of, conv_on_gpu, convolve, frames_on_gpu};
 use super::input::Input;
+use super::planned::Planned;
 use super::{ChannelStatistics, floats, gradient, with_floats};
+use crate::Precision;
+use crate::gpu::{conv_norm as on_gpu, convolution, is_gpu, run_op};
 use crate::kernels::memory::{Scratch, zeros};
 use crate::kernels::{Conv, GradientWeights, Moments, PARTS, multiversion, part};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -31,6 +34,8 @@ pub struct ConvNormShape {
     pub padding: usize,
     /// What follows the normalisation.
     pub then: Then,
+    /// Of a GPU; with [`Precision::Bf16`] the result is bf16.
+    pub precision: Precision,
 }
 
 /// Convolution of frames, BatchNorm, and what follows: `then(γ·(y − mean)/√(variance + 1e-5) + β + residual)`, y = x ∗ weight. x
@@ -41,14 +46,14 @@ pub struct ConvNormShape {
 ///
 /// ```
 /// use candle_core::{Device::Cpu, Tensor};
-/// use react_model::ops::{ConvNormShape, Then, conv_norm};
+/// use react_model::{Precision, ops::{ConvNormShape, Then, conv_norm}};
 /// // Two frames of one pixel; a 1×1 convolution by 2, normalised over both, γ = 3, β = 1.
 /// let x = Tensor::new(&[1f32, 3.0], &Cpu)?.reshape((2, 1, 1, 1))?;
 /// let w = Tensor::new(&[2f32], &Cpu)?.reshape((1, 1, 1, 1))?;
 /// let affine = Tensor::new(&[[3f32], [1.0]], &Cpu)?;
-/// let shape = ConvNormShape { stride: 1, padding: 0, then: Then::Relu };
+/// let shape = ConvNormShape { stride: 1, padding: 0, then: Then::Relu, precision: Precision::F32 };
 /// let (y, statistics) = conv_norm(&x, &w, &affine, None, None, shape)?;
-/// assert_eq!((statistics.mean, statistics.variance), (vec![4.0], vec![4.0]));
+/// assert_eq!((statistics.mean.to_vec1::<f32>()?, statistics.variance.to_vec1::<f32>()?), (vec![4.0], vec![4.0]));
 /// let y = y.flatten_all()?.to_vec1::<f32>()?;
 /// assert!(y[0] == 0.0 && (y[1] - 4.0).abs() < 1e-4);
 /// # Ok::<(), candle_core::Error>(())
@@ -66,7 +71,7 @@ pub fn conv_norm(
 ) -> Result<(Tensor, ChannelStatistics)> {
     let conv = conv_of(x, &weight.unsqueeze(2)?, shape.stride, shape.padding)?;
     let (n, c) = (x.dim(0)?, conv.cout);
-    if n == 0 || affine.dims() != [2, c] || statistics.as_ref().is_some_and(|s| s.mean.len() != c || s.variance.len() != c) {
+    if n == 0 || affine.dims() != [2, c] || statistics.as_ref().is_some_and(|s| s.mean.dims() != [c] || s.variance.dims() != [c]) {
         candle_core::bail!("conv_norm: {n} frames, γ and β {:?} do not fit the weight {:?}", affine.dims(), weight.dims());
     }
     let [height, width] = conv.out().unwrap_or_default();
@@ -76,9 +81,12 @@ pub fn conv_norm(
     }
     // Candle's operations have three arguments at most.
     let packed = Tensor::cat(&[&weight.flatten_from(1)?, &affine.t()?], 1)?.contiguous()?;
+    if is_gpu(x) {
+        return conv_norm_on_gpu(x, &packed, &conv, residual, statistics, shape, [n, out[0], out[1], c]);
+    }
     let used = Arc::new(OnceLock::new());
     if let Some(fixed) = &statistics {
-        let _ = used.set(fixed.clone());
+        let _ = used.set(HostStatistics::of(fixed)?);
     }
     let keep = x.track_op() || packed.track_op() || residual.is_some_and(Tensor::track_op);
     let op = ConvNorm { conv, n, then: shape.then, size: [height, width], out, keep, used: used.clone(), saved: OnceLock::new() };
@@ -87,8 +95,55 @@ pub fn conv_norm(
         Some(residual) => x.contiguous()?.apply_op3(&packed, &residual.contiguous()?, op)?,
     };
     match used.get() {
-        Some(statistics) => Ok((y, statistics.clone())),
+        Some(statistics) => Ok((y, statistics.tensors()?)),
         None => candle_core::bail!("conv_norm: no implementation on this device"),
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn conv_norm_on_gpu(
+    x: &Tensor,
+    packed: &Tensor,
+    conv: &Conv,
+    residual: Option<&Tensor>,
+    statistics: Option<ChannelStatistics>,
+    shape: ConvNormShape,
+    result: [usize; 4],
+) -> Result<(Tensor, ChannelStatistics)> {
+    let x = frames_on_gpu(x, shape.precision)?;
+    let residual = residual.map(|r| frames_on_gpu(r, shape.precision)).transpose()?;
+    let conv = convolution::Conv { row: conv.taps() + 2, ..conv_on_gpu(&x, conv, shape.precision)? };
+    let [height, width] = [conv.output()[1], conv.output()[2]];
+    let (channels, rows) = (conv.cout, result[0] * height * width);
+    let plan = on_gpu::ConvNorm { conv, then: shape.then, residual: residual.is_some(), fixed: statistics.is_some() };
+    let through = residual.as_ref().is_some_and(Tensor::track_op);
+    let keep = x.track_op() || packed.track_op() || through;
+    let forward = plan.forward(keep);
+    // What the batch's statistics come out as, for the caller.
+    let seen: Arc<OnceLock<Vec<Tensor>>> = Arc::default();
+    let fixed = plan.fixed;
+    let others = statistics.iter().flat_map(|s| [s.mean.detach(), s.variance.detach()]).collect();
+    let op = Planned::new("conv_norm", forward, &result[..], move |arguments, kept, res, grad| {
+        let kept = if fixed { kept } else { kept.get(2..).unwrap_or_default() };
+        let inputs = [&arguments[..2], &kept.iter().collect::<Vec<_>>(), &[res, grad]].concat();
+        let mut gradients = run_op(&plan.backward(through), grad.device(), &inputs)?.into_iter();
+        let dpacked = gradients.next().map(|d| d.reshape(arguments[1].shape())).transpose()?;
+        let dx = if plan.conv.input_gradient { gradients.next().map(|d| d.reshape(arguments[0].shape())).transpose()? } else { None };
+        let residual = gradients.next().zip(arguments.get(2)).map(|(d, r)| d.reshape(r.shape())).transpose()?;
+        Ok(vec![dx, dpacked, residual])
+    });
+    let op = op.and(others).shared(&seen);
+    let y = match &residual {
+        None => x.apply_op2(packed, op)?,
+        Some(residual) => x.apply_op3(packed, residual, op)?,
+    };
+    match (statistics, seen.get().map(Vec::as_slice)) {
+        (Some(statistics), _) => Ok((y, statistics)),
+        (None, Some([mean, variance, ..])) => {
+            let (mean, variance) = (mean.reshape(channels)?, variance.reshape(channels)?);
+            Ok((y, ChannelStatistics { mean, variance, rows: Some(rows) }))
+        }
+        _ => candle_core::bail!("conv_norm: no statistics came back"),
     }
 }
 
@@ -104,7 +159,7 @@ struct ConvNorm {
     /// Whether a backward pass may come.
     keep: bool,
     /// Statistics that are given, or found in the forward pass.
-    used: Arc<OnceLock<ChannelStatistics>>,
+    used: Arc<OnceLock<HostStatistics>>,
     saved: OnceLock<Saved>,
 }
 
@@ -145,7 +200,7 @@ impl ConvNorm {
     }
 
     /// Statistics are known and no backward pass comes: the convolution's output never leaves the cache.
-    fn forward_fixed(&self, x: Input, parameters: &Parameters, residual: &[f32], statistics: &ChannelStatistics) -> Vec<f32> {
+    fn forward_fixed(&self, x: Input, parameters: &Parameters, residual: &[f32], statistics: &HostStatistics) -> Vec<f32> {
         let (conv, out_frame) = (&self.conv, self.out_frame());
         let weights = conv.pack(&parameters.weight);
         let affine = Affine::new(statistics, &parameters.affine);
@@ -248,7 +303,7 @@ impl ConvNorm {
     }
 
     /// Σ g·z and Σ g of each channel.
-    fn gradient_sums(&self, saved: &Saved, statistics: &ChannelStatistics, res: &[f32], grad: &[f32]) -> Vec<f64> {
+    fn gradient_sums(&self, saved: &Saved, statistics: &HostStatistics, res: &[f32], grad: &[f32]) -> Vec<f64> {
         let (c, conv_frame) = (self.conv.cout, self.conv.out_frame());
         let rstd = statistics.rstd();
         let frames: Vec<Vec<f64>> = (0..self.n)
@@ -345,11 +400,11 @@ fn split_off<'a>(rest: &mut &'a mut [f32], n: usize) -> &'a mut [f32] {
 }
 
 /// Of all frames together.
-fn statistics_of(frames: &[Moments], rows: usize) -> ChannelStatistics {
+fn statistics_of(frames: &[Moments], rows: usize) -> HostStatistics {
     let mut all = frames[0].clone();
     frames[1..].iter().for_each(|frame| all.merge(frame));
     let (mean, variance) = all.mean_and_variance().into_iter().unzip();
-    ChannelStatistics { mean, variance, rows: Some(rows) }
+    HostStatistics { mean, variance, rows: Some(rows) }
 }
 
 multiversion! {

@@ -1,6 +1,9 @@
 use super::{floats, with_floats};
+use crate::gpu;
 use crate::kernels::{DropKey, multiversion};
 use crate::mode::Mode;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -80,6 +83,12 @@ impl CustomOp1 for Dropout {
         Ok((CpuStorage::F32(masked(Some(&self.0), x)), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let plan = gpu::dropout::dropped(layout.shape().elem_count(), false, Some(&self.0));
+        Ok((gpu::cuda::run_one(&plan, &[(x, layout)])?, layout.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
@@ -100,10 +109,17 @@ impl CustomOp2 for AddDropped {
         Ok((CpuStorage::F32(y), lx.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, lx: &Layout, r: &CudaStorage, lr: &Layout) -> Result<(CudaStorage, Shape)> {
+        let plan = gpu::dropout::dropped(lx.shape().elem_count(), true, self.0.as_ref());
+        Ok((gpu::cuda::run_one(&plan, &[(r, lr), (x, lx)])?, lx.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, r: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dr = match &self.0 {
             _ if !r.track_op() => None,
             None => Some(grad.clone()),
+            Some(key) if gpu::is_gpu(grad) => Some(grad.contiguous()?.apply_op1_no_bwd(&Dropout(*key))?),
             Some(key) => Some(with_floats(grad, "add_dropped", |g| Tensor::from_vec(masked(Some(key), g), grad.shape(), grad.device()))?),
         };
         Ok((x.track_op().then(|| grad.clone()), dr))

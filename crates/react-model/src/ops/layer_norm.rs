@@ -1,4 +1,8 @@
+use super::dropout::add_dropped;
+use super::planned::Planned;
 use super::{ROWS, floats, gradient, with_floats};
+use crate::Mode;
+use crate::gpu::{is_gpu, layer_norm as on_gpu, run_op};
 use crate::kernels::multiversion;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -23,7 +27,32 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Result<Tensor> {
     if width == 0 || gamma.dims() != [width] || beta.dims() != [width] {
         candle_core::bail!("layer_norm: weight {:?} and bias {:?} do not fit the input {:?}", gamma.dims(), beta.dims(), x.dims());
     }
+    if is_gpu(x) {
+        let rows = x.elem_count() / width;
+        let op = Planned::new("layer_norm", on_gpu::forward(rows, width), x.dims(), move |arguments, _, _, grad| {
+            let [x, gamma, _] = *arguments else { candle_core::bail!("layer_norm: {} arguments", arguments.len()) };
+            let gradients = run_op(&on_gpu::backward(rows, width), grad.device(), &[x, grad, gamma])?;
+            let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
+            each.collect()
+        });
+        return x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op);
+    }
     x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, LayerNorm { width })
+}
+
+/// [`layer_norm`] of `x + dropout(r)`; one pass over memory on a GPU where nothing needs a gradient.
+pub(crate) fn norm_of_sum([x, r]: [&Tensor; 2], [gamma, beta]: [&Tensor; 2], p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
+    let width = x.dims().last().copied().unwrap_or(0);
+    let fits = x.dims() == r.dims() && width > 0 && gamma.dims() == [width] && beta.dims() == [width];
+    if !is_gpu(x) || !fits || [x, r, gamma, beta].iter().any(|t| t.track_op()) {
+        return layer_norm(&add_dropped(x, r, p, mode, site)?, gamma, beta);
+    }
+    let plan = on_gpu::of_sum(x.elem_count() / width, width, mode.drop_key(p, site).as_ref());
+    let y = run_op(&plan, x.device(), &[&r.contiguous()?, &x.contiguous()?, &gamma.contiguous()?, &beta.contiguous()?])?;
+    match y.into_iter().next() {
+        Some(y) => y.reshape(x.shape()),
+        None => candle_core::bail!("layer_norm: no result"),
+    }
 }
 
 struct LayerNorm {

@@ -1,4 +1,6 @@
+use super::planned::Planned;
 use super::{ROWS, floats, gradient, with_floats};
+use crate::gpu::{is_gpu, linear as on_gpu, run_op};
 use crate::kernels::{DropKey, Lhs, Out, PARTS, Packed, Panels, multiversion, panel, part, product};
 use crate::mode::Mode;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
@@ -44,7 +46,30 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
         Activation::ReluDropout { p } if drop.is_some() => crate::kernels::keep_scale(p),
         _ => 1.0,
     };
+    if is_gpu(x) {
+        let layer = on_gpu::Layer { rows: x.elem_count() / inputs, inputs, outputs, relu, tf32: mode.precision().rounds_factors() };
+        return linear_on_gpu([x, weight, bias], layer, drop.as_ref(), scale);
+    }
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear { inputs, outputs, relu, drop, scale })
+}
+
+fn linear_on_gpu([x, weight, bias]: [&Tensor; 3], layer: on_gpu::Layer, drop: Option<&DropKey>, scale: f32) -> Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = layer.outputs;
+    }
+    let op = Planned::new("linear", layer.forward(drop, ROWS * layer.outputs), dims, move |arguments, _, y, grad| {
+        let [x, w, b] = *arguments else { candle_core::bail!("linear: {} arguments", arguments.len()) };
+        let mut given = vec![x, w, grad];
+        if layer.relu {
+            given.push(y);
+        }
+        let mut gradients = run_op(&layer.backward(scale, x.track_op()), grad.device(), &given)?.into_iter();
+        let mut next = |of: &Tensor| gradients.next().map(|g| g.reshape(of.shape())).transpose();
+        let (dw, db) = (next(w)?, next(b)?);
+        Ok(vec![next(x)?, dw, db])
+    });
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
 }
 
 struct Linear {

@@ -1,4 +1,6 @@
+use super::planned::Planned;
 use super::{floats, gradient, with_floats};
+use crate::gpu::{is_gpu, lstm as on_gpu, run_op};
 use crate::kernels::{LstmShape, LstmTrace};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -40,7 +42,19 @@ pub fn lstm(projected: &Tensor, weight: &Tensor, state: &Tensor) -> Result<Tenso
         candle_core::bail!("lstm: a projection {:?} has no frames", projected.dims());
     }
     let keep = projected.track_op() || weight.track_op() || state.track_op();
-    let op = Lstm { shape: LstmShape { batch, frames, width }, keep, saved: OnceLock::new() };
+    let shape = LstmShape { batch, frames, width };
+    if is_gpu(projected) {
+        let op = Planned::new("lstm", on_gpu::forward(&shape, keep), (batch, frames, width), move |arguments, kept, h, grad| {
+            let (&[_, weight, state], [gates, cells]) = (arguments, kept) else {
+                candle_core::bail!("lstm: backward without a forward that kept its gates")
+            };
+            let gradients = run_op(&on_gpu::backward(&shape), grad.device(), &[weight, state, gates, cells, h, grad])?;
+            let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
+            each.collect()
+        });
+        return projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op);
+    }
+    let op = Lstm { shape, keep, saved: OnceLock::new() };
     projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op)
 }
 

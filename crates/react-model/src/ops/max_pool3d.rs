@@ -1,5 +1,7 @@
+use super::planned::Planned;
 use super::{floats, gradient, with_floats};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use crate::gpu::{is_gpu, plan, pool, run_op};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -46,6 +48,19 @@ pub fn max_pool3d(x: &Tensor, shape: MaxPool3dShape) -> Result<Tensor> {
     }
     if channels == 0 || clips == 0 || sizes.iter().product::<usize>() * channels > u32::MAX as usize {
         candle_core::bail!("max_pool3d: clips {:?} are empty or too large", x.dims());
+    }
+    if is_gpu(x) {
+        let element = if x.dtype() == DType::BF16 { plan::Type::Bf16 } else { plan::Type::F32 };
+        let pool = pool::MaxPool { element, clips, sizes, out, channels, shape };
+        let result = (clips, out[0], out[1], out[2], channels);
+        let op = Planned::new("max_pool3d", pool.forward(x.track_op()), result, move |arguments, kept, _, grad| {
+            let dx = match kept {
+                [winners] => run_op(&pool.backward(), grad.device(), &[grad, winners])?,
+                _ => candle_core::bail!("max_pool3d: backward without a forward that kept its winners"),
+            };
+            dx.into_iter().map(|dx| dx.reshape(arguments[0].shape()).map(Some)).collect()
+        });
+        return x.contiguous()?.apply_op1(op);
     }
     x.contiguous()?.apply_op1(MaxPool3d { shape, clips, sizes, out, channels, keep: x.track_op(), winners: OnceLock::new() })
 }

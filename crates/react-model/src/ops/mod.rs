@@ -13,6 +13,8 @@ mod layer_norm;
 mod linear;
 mod lstm;
 mod max_pool3d;
+mod picture_mean;
+mod planned;
 
 pub use crate::kernels::{Isa, Tail, isa};
 pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
@@ -20,12 +22,14 @@ pub use batch_norm::ChannelStatistics;
 pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
 pub use conv_norm::{ConvNormShape, Then, conv_norm};
 pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
-pub(crate) use convolved::Convolved;
+pub(crate) use convolved::{Convolved, Running};
 pub use dropout::{add_dropped, dropout};
 pub use layer_norm::layer_norm;
+pub(crate) use layer_norm::norm_of_sum;
 pub use linear::{Activation, linear};
 pub use lstm::lstm;
 pub use max_pool3d::{MaxPool3dShape, max_pool3d};
+pub(crate) use picture_mean::picture_mean;
 
 use candle_core::{CpuStorage, Layout, Result, Tensor};
 

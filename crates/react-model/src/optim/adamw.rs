@@ -8,6 +8,7 @@
 //! Loshchilov, Hutter, "Decoupled weight decay regularization", 2019; as PyTorch's `AdamW`.
 
 use super::Gradients;
+use super::card::OnCard;
 use crate::{ModelError, Params, Result};
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Tensor};
 use std::collections::BTreeMap;
@@ -38,20 +39,28 @@ impl Default for AdamWConfig {
     }
 }
 
+impl AdamWConfig {
+    /// λ of a parameter with so many axes.
+    pub(super) fn decay_of(&self, rank: usize) -> f64 {
+        if self.decay_biases_and_norms || rank > 1 { self.weight_decay } else { 0.0 }
+    }
+}
+
 /// AdamW. Its moments and its count of steps can be read and set, for files.
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
-    steps: u64,
+    pub(super) steps: u64,
     /// Per parameter m and v, stacked: `[2, n]`.
-    moments: BTreeMap<String, Tensor>,
+    pub(super) moments: BTreeMap<String, Tensor>,
+    pub(super) card: OnCard,
 }
 
 impl AdamW {
     /// An optimizer that has made no step; moments appear, 0, with a parameter's first gradient.
     #[must_use]
     pub fn new(config: AdamWConfig) -> Self {
-        Self { config, steps: 0, moments: BTreeMap::new() }
+        Self { config, steps: 0, moments: BTreeMap::new(), card: OnCard::default() }
     }
 
     /// The settings.
@@ -86,10 +95,11 @@ impl AdamW {
                     what: format!("those of {name}, {:?}, fit no parameter", moment.dims()),
                 });
             }
-            restored.insert(name.clone(), moment.copy()?);
+            restored.insert(name.clone(), moment.to_device(params.device())?.copy()?);
         }
         self.steps = steps;
         self.moments = restored;
+        self.card = OnCard::default();
         Ok(())
     }
 
@@ -106,14 +116,16 @@ impl AdamW {
     /// # Errors
     /// As [`Self::step`].
     pub fn step_with(&mut self, params: &Params, gradients: &Gradients, learning_rate: impl Fn(&str) -> f64) -> Result<()> {
+        if params.device().is_cuda() {
+            return self.step_and_look(params, gradients, learning_rate);
+        }
         gradients.norm()?;
         self.steps += 1;
         let (config, t) = (self.config, self.steps as f64);
         let (correction1, correction2) = (1.0 - config.beta1.powf(t), 1.0 - config.beta2.powf(t));
         for (name, var) in params.all() {
             let Some(gradient) = gradients.get(&name) else { continue };
-            let decays = config.decay_biases_and_norms || var.rank() > 1;
-            let decay = if decays { config.weight_decay } else { 0.0 };
+            let decay = config.decay_of(var.rank());
             let update = Update { config, learning_rate: learning_rate(&name), decay, correction1, correction2 };
             let (moments, gradient) = match self.moments.get(&name) {
                 Some(moments) => (moments, gradient.contiguous()?),

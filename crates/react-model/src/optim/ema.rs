@@ -49,11 +49,19 @@ impl Ema {
     pub fn update(&self, params: &Params, steps: u64) -> Result<()> {
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
+        let mut pairs = Vec::new();
         for (name, average) in self.params.all() {
             let weight = params.get(&name).filter(|weight| weight.dims() == average.dims());
             let weight =
                 weight.ok_or_else(|| ModelError::Config { field: "ema", what: format!("the model has no {name} like the average's") })?;
-            average.inplace_op2(weight.as_tensor(), &Towards((1.0 - decay) as f32))?;
+            pairs.push((average, weight));
+        }
+        let rate = (1.0 - decay) as f32;
+        if self.params.device().is_cuda() {
+            return super::card::average(&pairs, rate);
+        }
+        for (average, weight) in pairs {
+            average.inplace_op2(weight.as_tensor(), &Towards(rate))?;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@
 //! on any number of threads.
 
 mod adamw;
+mod card;
 mod ema;
+mod late;
 
 pub use adamw::{AdamW, AdamWConfig};
 pub use ema::Ema;
@@ -51,6 +53,9 @@ impl Gradients {
     /// # Errors
     /// [`ModelError::NotFinite`] with the first parameter whose gradient is not finite.
     pub fn norm(&self) -> Result<f64> {
+        if self.0.values().any(crate::gpu::is_gpu) {
+            return self.norm_on_card();
+        }
         let mut total = 0.0;
         for (name, gradient) in &self.0 {
             let values = gradient.flatten_all()?.to_vec1::<f32>()?;

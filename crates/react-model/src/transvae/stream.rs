@@ -3,7 +3,7 @@ use super::latent::RunningLatent;
 use super::online::{Past, fused_part};
 use super::video::VideoStream;
 use super::{Noise, Reaction, Task, TransVae};
-use crate::{Mode, ModelError, Result};
+use crate::{Mode, ModelError, Precision, Result};
 use candle_core::Tensor;
 use react_contracts::{AudioFeatures, Coeffs3dmm, ContractError, Emotion, Frames};
 
@@ -20,12 +20,14 @@ pub struct StreamConfig {
     pub seed: u64,
     /// What the draws are multiplied by; 0 takes the latent means.
     pub temperature: f32,
+    /// How exactly a GPU computes.
+    pub precision: Precision,
 }
 
 impl Default for StreamConfig {
     /// One reaction in windows of 8 frames, over the last 30 s of the past.
     fn default() -> Self {
-        Self { window: 8, past: 750, samples: 1, seed: 0, temperature: 1.0 }
+        Self { window: 8, past: 750, samples: 1, seed: 0, temperature: 1.0, precision: Precision::default() }
     }
 }
 
@@ -144,13 +146,15 @@ impl Stream {
 
     fn answer(&mut self, frames: Tensor, audio: Tensor) -> Result<Reaction> {
         let (frames, audio) = (Frames::new(frames.contiguous()?)?, AudioFeatures::new(audio.contiguous()?)?);
-        let behaviour = self.model.speaker_behaviour_encoder.forward_stream(&mut self.video, &frames, &audio)?;
+        let mode = Mode::eval().with_precision(self.config.precision);
+        let behaviour = self.model.speaker_behaviour_encoder.forward_stream(&mut self.video, &frames, &audio, &mode)?;
         self.react(&behaviour)
     }
 
     /// behaviour of a window's frames `[1, w, d]` → their reaction.
     fn react(&mut self, behaviour_1wd: &Tensor) -> Result<Reaction> {
-        let (mode, fusion, decoder) = (Mode::eval(), &self.model.fusion, &self.model.reaction_decoder);
+        let (mode, fusion, decoder) =
+            (Mode::eval().with_precision(self.config.precision), &self.model.fusion, &self.model.reaction_decoder);
         let (_, frames, d) = behaviour_1wd.dims3()?;
         let base = fusion.forward_inputs(behaviour_1wd, 0, &mode)?.broadcast_add(&fusion.bias(&mode))?;
         let base_nwd = base.broadcast_as((self.config.samples, frames, d))?.contiguous()?;

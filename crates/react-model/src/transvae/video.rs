@@ -13,9 +13,8 @@
 //! The published kernels are 3-D with a temporal size of 1, `[o, c, 1, kh, kw]`: frames meet in the norms only.
 
 use super::Config;
-use crate::kernels::Moments;
 use crate::layers::Linear;
-use crate::ops::{ConvBlockShape, Convolved, Tail, conv_block, conv_block_of_views};
+use crate::ops::{ConvBlockShape, Convolved, Running, Tail, conv_block, conv_block_of_views, picture_mean};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{AudioFeatures, ContractError, Frames};
@@ -31,18 +30,26 @@ struct Block {
 }
 
 impl Block {
+    fn shape(&self, mode: &Mode) -> ConvBlockShape {
+        ConvBlockShape { frames: 0, stride: self.stride, padding: self.padding, tail: self.tail, precision: mode.precision() }
+    }
+
     fn forward(&self, x_nhwc: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
-        let shape = ConvBlockShape { frames, stride: self.stride, padding: self.padding, tail: self.tail };
+        let shape = ConvBlockShape { frames, ..self.shape(mode) };
         Ok(conv_block(x_nhwc, &mode.parameter(&self.weight), shape)?)
     }
 
     fn forward_views(&self, x_nhwc: &Tensor, views: &[Range<usize>], mode: &Mode) -> Result<Tensor> {
-        let shape = ConvBlockShape { frames: 0, stride: self.stride, padding: self.padding, tail: self.tail };
-        Ok(conv_block_of_views(x_nhwc, &mode.parameter(&self.weight), views, shape)?)
+        Ok(conv_block_of_views(x_nhwc, &mode.parameter(&self.weight), views, self.shape(mode))?)
     }
 
-    fn convolve(&self, x_nhwc: &Tensor) -> Result<Convolved> {
-        Ok(Convolved::new(x_nhwc, &self.weight.detach(), self.stride, self.padding)?)
+    fn convolve(&self, x_nhwc: &Tensor, mode: &Mode) -> Result<Convolved> {
+        Ok(Convolved::new(x_nhwc, &self.weight.detach(), self.shape(mode))?)
+    }
+
+    /// The next frames of a conversation, normalised by the moments of all frames so far.
+    fn next(&self, x_nhwc: &Tensor, running: &mut Running, mode: &Mode) -> Result<Tensor> {
+        Ok(running.next(x_nhwc, &self.weight.detach(), self.shape(mode))?)
     }
 }
 
@@ -90,7 +97,7 @@ impl VideoEncoder {
 
     /// Mean over the picture, and the linear layer: `[b·t, h, w, d]` → `[b, t, d]`.
     fn head(&self, x_nhwc: &Tensor, b: usize, mode: &Mode) -> Result<Tensor> {
-        let x_nc = x_nhwc.mean((1, 2))?;
+        let x_nc = picture_mean(x_nhwc)?;
         let (n, width) = x_nc.dims2()?;
         self.fc.forward(&x_nc.reshape((b, n / b, width))?, mode)
     }
@@ -127,7 +134,7 @@ impl VideoEncoder {
         for block in others {
             x_nhwc = block.forward_views(&x_nhwc, &runs, mode)?;
         }
-        let x_nc = x_nhwc.mean((1, 2))?;
+        let x_nc = picture_mean(&x_nhwc)?;
         let width = x_nc.dim(1)?;
         let mut start = 0;
         let windows = ends.iter().map(|end| {
@@ -144,11 +151,11 @@ impl VideoEncoder {
         let mut windows = vec![Vec::new(); ends.len()];
         for clip in 0..frames.batch() {
             let x_thwc = frames.get().narrow(0, clip, 1)?.squeeze(0)?;
-            let convolved = first.convolve(&x_thwc)?;
+            let convolved = first.convolve(&x_thwc, mode)?;
             let mut running = Running::default();
             for (window, end) in windows.iter_mut().zip(ends) {
-                let moments = running.up_to(&convolved, *end);
-                let mut x_nhwc = convolved.normalise(0..*end, moments, first.tail, &x_thwc)?;
+                running.up_to(&convolved, *end)?;
+                let mut x_nhwc = convolved.normalise(0..*end, &running, &x_thwc)?;
                 for block in others {
                     x_nhwc = block.forward(&x_nhwc, *end, mode)?;
                 }
@@ -156,32 +163,6 @@ impl VideoEncoder {
             }
         }
         windows.iter().map(|clips| Ok(Tensor::cat(clips, 0)?)).collect()
-    }
-}
-
-/// Moments of a growing run of frames.
-#[derive(Clone, Debug, Default)]
-struct Running {
-    frames: usize,
-    moments: Option<Moments>,
-}
-
-impl Running {
-    fn merge(&mut self, frame: &Moments) {
-        self.frames += 1;
-        match &mut self.moments {
-            None => self.moments = Some(frame.clone()),
-            Some(all) => all.merge(frame),
-        }
-    }
-
-    /// Of the frames before `end`.
-    fn up_to<'a>(&'a mut self, convolved: &'a Convolved, end: usize) -> &'a Moments {
-        for frame in &convolved.moments()[self.frames.min(end)..end] {
-            self.merge(frame);
-        }
-        // `end` is 1 or more: a window has frames.
-        self.moments.as_ref().unwrap_or(&convolved.moments()[0])
     }
 }
 
@@ -198,15 +179,12 @@ impl VideoStream {
     }
 
     /// The next frames u8 `[1, t, h, w, 3]` → `[1, t, d]`.
-    pub(super) fn next(&mut self, frames: &Frames<Tensor>) -> Result<Tensor> {
+    pub(super) fn next(&mut self, frames: &Frames<Tensor>, mode: &Mode) -> Result<Tensor> {
         let mut x_nhwc = frames.get().squeeze(0)?;
         for (block, running) in self.encoder.blocks.iter().zip(&mut self.running) {
-            let convolved = block.convolve(&x_nhwc)?;
-            convolved.moments().iter().for_each(|frame| running.merge(frame));
-            let moments = running.moments.as_ref().unwrap_or(&convolved.moments()[0]);
-            x_nhwc = convolved.normalise(0..frames.frames(), moments, block.tail, &x_nhwc)?;
+            x_nhwc = block.next(&x_nhwc, running, mode)?;
         }
-        self.encoder.head(&x_nhwc, 1, &Mode::eval())
+        self.encoder.head(&x_nhwc, 1, mode)
     }
 }
 
@@ -253,11 +231,16 @@ impl SpeakerBehaviourEncoder {
     }
 
     /// The same of the next frames of a conversation.
-    pub(super) fn forward_stream(&self, video: &mut VideoStream, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<Tensor> {
+    pub(super) fn forward_stream(
+        &self,
+        video: &mut VideoStream,
+        frames: &Frames<Tensor>,
+        audio: &AudioFeatures<Tensor>,
+        mode: &Mode,
+    ) -> Result<Tensor> {
         self.check(frames, audio)?;
-        let mode = Mode::eval();
-        let audio_btd = self.audio_feature_map.forward(audio.get(), &mode)?;
-        self.fuse(&video.next(frames)?, &audio_btd, &mode)
+        let audio_btd = self.audio_feature_map.forward(audio.get(), mode)?;
+        self.fuse(&video.next(frames, mode)?, &audio_btd, mode)
     }
 
     pub(super) fn stream(&self) -> VideoStream {

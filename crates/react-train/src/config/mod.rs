@@ -7,8 +7,11 @@ pub use model::{Model, Tail, Task};
 pub(crate) use train::cosine;
 pub use train::{Schedule, Train};
 
+use crate::Compute;
 use anyhow::{Context, Result, bail};
 use react_media::FrameShape;
+use react_model::Precision;
+use react_model::device::Choice;
 use react_model::transvae::Windows;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -31,6 +34,12 @@ pub struct Config {
     pub name: String,
     /// Seed of everything drawn: the synthetic corpus, weights, order, crops, dropout, samples.
     pub seed: u64,
+    /// What computes: `cpu`, `cuda` or `cuda:N` (`--device`). Reports and videos are drawn by the processor.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub device: Choice,
+    /// How exactly a card computes: `f32`, `tf32` (where none is named) or `bf16` (`--precision`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Where the data are.
     pub corpus: Corpus,
     /// Frames as the network sees them.
@@ -61,7 +70,7 @@ pub struct Corpus {
     pub synthetic: Option<Synthetic>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -162,6 +171,14 @@ impl Config {
         let config: Self = table.try_into().with_context(|| format!("the configuration {preset_or_file} cannot be used"))?;
         config.check().with_context(|| format!("the configuration {preset_or_file} cannot be used"))?;
         Ok(config)
+    }
+
+    /// Opens what computes.
+    ///
+    /// # Errors
+    /// As [`Compute::open`].
+    pub fn compute(&self) -> Result<Compute> {
+        Compute::open(self.device, self.precision)
     }
 
     /// The folder of this run.

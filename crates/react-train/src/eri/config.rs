@@ -1,7 +1,10 @@
 //! What an intensity run is told. Its presets have `job = "eri"` in their first lines.
 
-use crate::config::{Schedule, check_name, cosine, read_table};
+use crate::Compute;
+use crate::config::{Schedule, check_name, cosine, is_default, read_table};
 use anyhow::{Context, Result, ensure};
+use react_model::Precision;
+use react_model::device::Choice;
 use react_model::eri::Modalities;
 use react_model::frozen::Kind;
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,12 @@ pub struct EriConfig {
     pub name: String,
     /// Seed of everything drawn.
     pub seed: u64,
+    /// What computes: `cpu`, `cuda` or `cuda:N` (`--device`). Reports and videos are drawn by the processor.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub device: Choice,
+    /// How exactly a card computes: `f32`, `tf32` (where none is named) or `bf16` (`--precision`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Where the data are.
     pub corpus: Corpus,
     /// What the network sees of a clip.
@@ -175,6 +184,14 @@ impl EriConfig {
         let config: Self = table(preset_or_file, set)?.try_into().with_context(place)?;
         config.check().with_context(place)?;
         Ok(config)
+    }
+
+    /// Opens what computes.
+    ///
+    /// # Errors
+    /// As [`Compute::open`].
+    pub fn compute(&self) -> Result<Compute> {
+        Compute::open(self.device, self.precision)
     }
 
     /// The folder of all seeds' runs.

@@ -1,23 +1,23 @@
 //! Clips to tensors, and the network over a split.
 
 use super::features::Features;
-use crate::Progress;
 use crate::tensors::{array, tensor};
+use crate::{Compute, Progress};
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use ndarray::{Array2, Array3, ArrayView2, Ix2, s};
 use react_data::hume::{EriBatch, EriSplit};
 use react_metrics::{EriScores, eri_of};
-use react_model::Mode;
 use react_model::eri::{Eri, Input};
 
 /// A batch as the network takes it.
-pub(super) fn device(batch: EriBatch, features: Option<Array3<f32>>) -> Result<Input> {
+pub(super) fn device(batch: EriBatch, features: Option<Array3<f32>>, compute: &Compute) -> Result<Input> {
+    let device = compute.device();
     Ok(Input {
-        frames: Some(tensor(batch.frames, &Device::Cpu)?),
-        features: features.map(|features| tensor(features, &Device::Cpu)).transpose()?,
-        mfcc: Some(tensor(batch.mfcc, &Device::Cpu)?),
-        keep: Some(tensor(batch.keep, &Device::Cpu)?),
+        frames: Some(tensor(batch.frames, device)?),
+        features: features.map(|features| tensor(features, device)).transpose()?,
+        mfcc: Some(tensor(batch.mfcc, device)?),
+        keep: Some(tensor(batch.keep, device)?),
     })
 }
 
@@ -40,22 +40,23 @@ pub(super) fn predictions(
     features: Option<&Features>,
     batch: usize,
     without: Option<Without>,
+    compute: &Compute,
 ) -> Result<Array2<f32>> {
     let mut out = Array2::zeros((split.len(), model.config().emotions));
     let progress = Progress::new("predict", split.len() as u64);
     for first in (0..split.len()).step_by(batch.max(1)) {
         let items: Vec<usize> = (first..split.len().min(first + batch.max(1))).collect();
         let seen = features.map(|features| features.batch(split, &items)).transpose()?;
-        let mut input = device(split.batch(&items)?, seen)?;
+        let mut input = device(split.batch(&items)?, seen, compute)?;
         if let Some(without) = without {
             let keep = match without {
                 Without::Audio => [0.0f32, 1.0],
                 Without::Video => [1.0, 0.0],
             };
-            let mask = Tensor::new(&[keep], &Device::Cpu)?;
+            let mask = Tensor::new(&[keep], compute.device())?;
             input.keep = input.keep.map(|there| there.broadcast_mul(&mask)).transpose()?;
         }
-        let intensity = array(&model.forward(&input, &Mode::eval())?.intensity)?.into_dimensionality::<Ix2>()?;
+        let intensity = array(&model.forward(&input, &compute.eval())?.intensity)?.into_dimensionality::<Ix2>()?;
         out.slice_mut(s![first..first + items.len(), ..]).assign(&intensity);
         progress.advance(items.len() as u64, "");
     }

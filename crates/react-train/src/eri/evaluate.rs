@@ -72,11 +72,13 @@ pub fn evaluate(config: &EriConfig) -> Result<Evaluation> {
     let split = EriPacked::open(&config.corpus.packed)?.split(&config.evaluate.split)?;
     let (truth, folder) = (labels(&split)?, config.folder());
     let runs = SeedRun::all(config)?;
+    let compute = config.compute()?;
     ensure!(!runs.is_empty(), "nothing to evaluate in {}: train first", folder.display());
+    compute.record(&folder, "evaluate")?;
     let mut seeds = Vec::with_capacity(runs.len());
     let mut sum = Array2::<f32>::zeros(truth.raw_dim());
     for (seed, run) in &runs {
-        let trained = TrainedEri::read(&run.best())?;
+        let trained = TrainedEri::read_on(&run.best(), &compute)?;
         trained.check_emotions(split.emotions())?;
         let predict = |without| trained.predictions(&config.corpus.packed, &split, config.evaluate.batch, without);
         let score = |predicted: &Array2<f32>| score_against(predicted.view(), truth.view(), split.emotions());

@@ -4,12 +4,11 @@ use super::config::EriConfig;
 use super::evaluate::csv;
 use super::run::SeedRun;
 use super::trained::TrainedEri;
+use crate::Compute;
 use crate::tensors::{array, tensor};
 use anyhow::{Context, Result, ensure};
-use candle_core::Device;
 use ndarray::{Array2, Axis};
 use react_data::hume::{ClipShape, EriPacked, prepare_one};
-use react_model::Mode;
 use react_model::eri::Input;
 use std::path::{Path, PathBuf};
 
@@ -25,9 +24,10 @@ pub fn predict_split(config: &EriConfig, split: &str, batch: usize, checkpoint: 
         None => SeedRun::all(config)?.into_iter().map(|(_, run)| run.best()).collect(),
     };
     ensure!(!files.is_empty(), "nothing to predict with in {}: train first, or give --checkpoint", config.folder().display());
+    let compute = config.compute()?;
     let mut sum: Option<Array2<f32>> = None;
     for file in &files {
-        let trained = TrainedEri::read(file)?;
+        let trained = TrainedEri::read_on(file, &compute)?;
         trained.check_emotions(split.emotions())?;
         let predicted = trained.predictions(&config.corpus.packed, &split, batch, None)?;
         sum = Some(sum.map_or_else(|| predicted.clone(), |sum| sum + &predicted));
@@ -45,22 +45,30 @@ pub fn predict_split(config: &EriConfig, split: &str, batch: usize, checkpoint: 
 ///
 /// # Errors
 /// Where the checkpoint or a file cannot be read, or neither file is given.
-pub fn predict_one(checkpoint: &Path, weights: Option<&Path>, video: Option<&Path>, sound: Option<&Path>, out: &Path) -> Result<String> {
+pub fn predict_one(
+    checkpoint: &Path,
+    weights: Option<&Path>,
+    video: Option<&Path>,
+    sound: Option<&Path>,
+    out: &Path,
+    compute: &Compute,
+) -> Result<String> {
     ensure!(video.is_some() || sound.is_some(), "wanted --speaker-video, --speaker-audio, or both");
-    let trained = TrainedEri::read(checkpoint)?.with_eye(weights)?;
+    let trained = TrainedEri::read_on(checkpoint, compute)?.with_eye(weights)?;
+    let device = compute.device();
     let clip = trained.clip;
     let one = prepare_one(video, sound, &ClipShape { crop: clip.crop, frames: clip.frames, steps: clip.steps })?;
     let features = match &trained.eye {
         None => None,
-        Some(eye) => Some(tensor(eye.features(one.frames.view())?.insert_axis(Axis(0)), &Device::Cpu)?),
+        Some(eye) => Some(tensor(eye.features(one.frames.view())?.insert_axis(Axis(0)), device)?),
     };
     let input = Input {
         features,
-        frames: Some(tensor(one.frames.insert_axis(Axis(0)), &Device::Cpu)?),
-        mfcc: Some(tensor(one.mfcc.insert_axis(Axis(0)), &Device::Cpu)?),
-        keep: Some(tensor(Array2::from_shape_vec((1, 2), one.keep.to_vec())?, &Device::Cpu)?),
+        frames: Some(tensor(one.frames.insert_axis(Axis(0)), device)?),
+        mfcc: Some(tensor(one.mfcc.insert_axis(Axis(0)), device)?),
+        keep: Some(tensor(Array2::from_shape_vec((1, 2), one.keep.to_vec())?, device)?),
     };
-    let values = array(&trained.model.forward(&input, &Mode::eval())?.intensity)?;
+    let values = array(&trained.model.forward(&input, &compute.eval())?.intensity)?;
     let lines: Vec<String> = trained.emotions.iter().zip(&values).map(|(emotion, value)| format!("{emotion},{value:.6}")).collect();
     let text = format!("emotion,intensity\n{}\n", lines.join("\n"));
     react_store::write_atomic(&out.join("intensities.csv"), |file| file.write_all(text.as_bytes()))?;

@@ -7,6 +7,7 @@ use crate::published::INTENSITIES;
 use crate::report::{Videos, chosen, command_line, environment, published_rows};
 use anyhow::Result;
 use react_media::VideoReader;
+use react_model::device::Choice;
 use react_viz::{Better, ClipRow, ClipTable, Example, Kind, Metric, Mode, Report, Score, ScoreRow, ScoreTable, Video};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ pub fn report(folder: &Path) -> Result<PathBuf> {
 /// [`report`] into another file, with so many clips' videos.
 pub(crate) fn report_to(folder: &Path, out: Option<&Path>, videos: Videos) -> Result<PathBuf> {
     let (file, config) = existing(folder)?;
-    let evaluation = evaluate(&config)?;
+    // What was not evaluated is computed by the processor: a report needs no card.
+    let evaluation = evaluate(&EriConfig { device: Choice::Cpu, precision: None, ..config.clone() })?;
     let errors = clip_errors(&config)?;
     let path = out.map_or_else(|| config.folder().join("report.html"), Path::to_owned);
     let report = Report {

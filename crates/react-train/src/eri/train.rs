@@ -6,15 +6,18 @@ use super::data::{device, labels, predictions, score};
 use super::events::EriEvents;
 use super::features::Features;
 use super::run::{Record, SeedRun};
-use crate::Progress;
+use crate::tensors::array;
 use crate::train::{Interrupted, Stop};
+use crate::{Compute, Progress};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use ndarray::{Array2, ArrayView2, Ix2};
 use react_data::hume::{EriPacked, EriSplit, order};
-use react_model::eri::{Eri, Modalities, eri_loss, modality_dropout};
+use react_model::Params;
+use react_model::device::{Readback, Sent};
+use react_model::eri::{Eri, EriLoss, Modalities, eri_loss, modality_dropout};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
 use react_model::weights::{self, Tensors, Training};
-use react_model::{Mode, Params};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -37,11 +40,24 @@ struct State<'a> {
     validation: EriSplit,
     labels: Vec<usize>,
     features: Option<Features>,
+    compute: Compute,
+    readback: Readback,
+    pending: Option<Pending>,
     params: Params,
     model: Eri,
     adam: AdamW,
     records: Vec<Record>,
     notes: BTreeMap<String, String>,
+}
+
+/// A step that was made on a card, and has not been looked at.
+struct Pending {
+    step: u64,
+    epoch: u32,
+    learning_rate: f64,
+    /// Loss, mean squared error and correlation.
+    losses: Sent,
+    norm: Sent,
 }
 
 /// Trains one seed, or goes on where an earlier call stopped; returns the best mean correlation on the validation split.
@@ -57,18 +73,20 @@ pub fn train(config: &EriConfig, run: &SeedRun, beginnings: &Beginnings<'_>, sto
     let progress = Progress::resumed("train", steps, state.adam.steps());
     let mut events = EriEvents::open(config, run, &state.records)?;
     for step in state.adam.steps()..steps {
-        let record = state.step(step, steps, per_epoch).with_context(|| format!("step {step}"))?;
-        if let Record::Step { loss, correlation, .. } = &record {
-            progress.advance(1, &format!("loss {loss:.4}, correlation {correlation:.3}"));
+        let made = state.step(step, steps, per_epoch)?;
+        state.keep(made, &progress, &mut events)?;
+        let ended = (step + 1).is_multiple_of(per_epoch);
+        let stopped = stop.asked(step + 1) && step + 1 < steps;
+        if ended || stopped {
+            let last = state.settle()?;
+            state.keep(last, &progress, &mut events)?;
         }
-        events.record(&record)?;
-        state.records.push(record);
-        if (step + 1).is_multiple_of(per_epoch) {
+        if ended {
             state.validate(u32::try_from((step + 1) / per_epoch)?, &mut events)?;
             events.sync()?;
             state.save()?;
         }
-        if stop.asked(step + 1) && step + 1 < steps {
+        if stopped {
             state.save()?;
             bail!(Interrupted { steps: step + 1, planned: steps });
         }
@@ -84,7 +102,9 @@ impl<'a> State<'a> {
             let without = (0..split.len()).find(|i| split.labels(*i).is_none());
             ensure!(without.is_none(), "{}: the clip {} has no labels", config.corpus.packed.display(), split.id(without.unwrap_or(0)));
         }
-        let params = Params::new(config.seed);
+        let compute = config.compute()?;
+        compute.record(run.folder(), "train")?;
+        let params = Params::on(config.seed, compute.device());
         let model = Eri::new(config.network(train.emotions().len()), &params.root())?;
         begin(config, &params, beginnings)?;
         let labels = match config.train.shuffle_labels {
@@ -95,7 +115,22 @@ impl<'a> State<'a> {
             AdamW::new(AdamWConfig { weight_decay: config.train.weight_decay, decay_biases_and_norms: false, ..AdamWConfig::default() });
         let notes = notes(config, train.emotions())?;
         let features = config.model.frame_features.map(|kind| Features::open(&config.corpus.packed, kind)).transpose()?;
-        let mut state = Self { config, run, train, validation, labels, features, params, model, adam, records: Vec::new(), notes };
+        let mut state = Self {
+            readback: Readback::new(compute.device()),
+            pending: None,
+            records: Vec::new(),
+            config,
+            run,
+            train,
+            validation,
+            labels,
+            features,
+            compute,
+            params,
+            model,
+            adam,
+            notes,
+        };
         state.resume()?;
         run.write_config(config)?;
         Ok(state)
@@ -127,35 +162,77 @@ impl<'a> State<'a> {
         (self.train.len() / self.config.train.batch.min(self.train.len())).max(1) as u64
     }
 
-    fn step(&mut self, step: u64, steps: u64, per_epoch: u64) -> Result<Record> {
+    /// A step; returns the record that was finished: this one's, or on a card that of the step before it, so that the card never
+    /// waits for the host to look at a number.
+    fn step(&mut self, step: u64, steps: u64, per_epoch: u64) -> Result<Option<Record>> {
+        let place = || format!("step {step}");
+        let (train, epoch) = (&self.config.train, u32::try_from(step / per_epoch)?);
+        let loss = self.loss(step, epoch, usize::try_from(step % per_epoch)?).with_context(place)?;
+        let losses = self.readback.send(&[&loss.total, &loss.mse, &loss.correlation])?;
+        let share = train.rate_at(step, steps);
+        let rate = |name: &str| share * if name.starts_with(BACKBONE) { train.backbone_learning_rate } else { train.learning_rate };
+        let (limit, learning_rate) = (train.clip_gradient, rate(""));
+        if self.compute.is_card() {
+            let mut gradients = Gradients::collect(&self.params, &loss.total.backward()?);
+            let norm = self.adam.step_late(&self.params, &mut gradients, rate, Some(limit)).with_context(place)?;
+            let pending = Pending { step, epoch, learning_rate, losses, norm: self.readback.send(&[&norm])? };
+            return self.pending.replace(pending).map(|before| self.finish(before)).transpose();
+        }
+        let [loss_value, mse, correlation] = finite(&self.readback.read(losses)?).with_context(place)?;
+        let mut gradients = Gradients::collect(&self.params, &loss.total.backward()?);
+        let gradient_norm = gradients.clip(limit).with_context(place)?;
+        self.adam.step_with(&self.params, &gradients, rate).with_context(place)?;
+        Ok(Some(Record::Step { step, epoch, loss: loss_value, mse, correlation, learning_rate, gradient_norm }))
+    }
+
+    /// The loss of a step's batch.
+    fn loss(&self, step: u64, epoch: u32, place: usize) -> Result<EriLoss> {
         let (config, train) = (self.config, &self.config.train);
-        let (epoch, place) = (step / per_epoch, usize::try_from(step % per_epoch)?);
-        let order = order(config.seed, u32::try_from(epoch)?, self.train.len());
+        let order = order(config.seed, epoch, self.train.len());
         let size = train.batch.min(order.len());
         let items = &order[place * size..(place + 1) * size];
         let features = self.features.as_ref().map(|features| features.batch(&self.train, items)).transpose()?;
-        let mut input = device(self.train.batch(items)?, features)?;
-        let rows = items.iter().map(|i| self.train.labels(self.labels[*i]).unwrap_or_default());
-        let labels = Tensor::from_vec(rows.flatten().copied().collect(), (size, self.train.emotions().len()), &Device::Cpu)?;
         let draw = u32::try_from(step).context("more than 2³² steps")?;
+        let mut batch = self.train.batch(items)?;
         if config.model.modalities == Modalities::Fusion {
-            input.keep = drop_modalities(input.keep, &modality_dropout(config.seed, draw, size, train.modality_dropout)?)?;
+            let kept = array(&modality_dropout(config.seed, draw, size, train.modality_dropout)?)?.into_dimensionality::<Ix2>()?;
+            batch.keep = drop_modalities(batch.keep.view(), kept.view());
         }
-        let intensity = self.model.forward(&input, &Mode::train(config.seed, draw))?.intensity;
-        let loss = eri_loss(&intensity, &labels, train.lambda)?;
-        let value = |tensor: &Tensor| -> Result<f64> { Ok(f64::from(tensor.to_scalar::<f32>()?)) };
-        let (total, mse, correlation) = (value(&loss.total)?, value(&loss.mse)?, value(&loss.correlation)?);
-        ensure!(total.is_finite(), "the loss is not finite: mean squared error {mse}, correlation {correlation}");
-        let mut gradients = Gradients::collect(&self.params, &loss.total.backward()?);
-        let gradient_norm = gradients.clip(train.clip_gradient)?;
-        let share = train.rate_at(step, steps);
-        let rate = |name: &str| share * if name.starts_with(BACKBONE) { train.backbone_learning_rate } else { train.learning_rate };
-        self.adam.step_with(&self.params, &gradients, rate)?;
-        Ok(Record::Step { step, epoch: u32::try_from(epoch)?, loss: total, mse, correlation, learning_rate: rate(""), gradient_norm })
+        let input = device(batch, features, &self.compute)?;
+        let rows = items.iter().map(|i| self.train.labels(self.labels[*i]).unwrap_or_default());
+        let shape = (size, self.train.emotions().len());
+        let labels = Tensor::from_vec(rows.flatten().copied().collect(), shape, self.compute.device())?;
+        let intensity = self.model.forward(&input, &self.compute.train(config.seed, draw))?.intensity;
+        Ok(eri_loss(&intensity, &labels, train.lambda)?)
+    }
+
+    /// What is still to be said of the last step. Before anything is kept of it.
+    fn settle(&mut self) -> Result<Option<Record>> {
+        self.pending.take().map(|pending| self.finish(pending)).transpose()
+    }
+
+    fn finish(&mut self, pending: Pending) -> Result<Record> {
+        let Pending { step, epoch, learning_rate, losses, norm } = pending;
+        let place = || format!("step {step}");
+        let [loss, mse, correlation] = finite(&self.readback.read(losses)?).with_context(place)?;
+        let gradient_norm = AdamW::norm_of(&self.params, &self.readback.read(norm)?).with_context(place)?;
+        Ok(Record::Step { step, epoch, loss, mse, correlation, learning_rate, gradient_norm })
+    }
+
+    /// Writes a step's record down, and shows it.
+    fn keep(&mut self, record: Option<Record>, progress: &Progress, events: &mut EriEvents) -> Result<()> {
+        let Some(record) = record else { return Ok(()) };
+        if let Record::Step { loss, correlation, .. } = &record {
+            progress.advance(1, &format!("loss {loss:.4}, correlation {correlation:.3}"));
+        }
+        events.record(&record)?;
+        self.records.push(record);
+        Ok(())
     }
 
     fn validate(&mut self, epoch: u32, events: &mut EriEvents) -> Result<()> {
-        let predicted = predictions(&self.model, &self.validation, self.features.as_ref(), self.config.evaluate.batch, None)?;
+        let predicted =
+            predictions(&self.model, &self.validation, self.features.as_ref(), self.config.evaluate.batch, None, &self.compute)?;
         let scores = score(&self.validation, &predicted)?;
         if self.best().is_none_or(|best| scores.mean_pearson > best) {
             weights::save(&self.run.best(), &self.params, None, &self.notes)?;
@@ -185,17 +262,23 @@ impl<'a> State<'a> {
 /// Before the names of the backbone's parameters.
 const BACKBONE: &str = "video.backbone.";
 
-/// What is there and was not dropped; where a clip has one modality only, it keeps it.
-fn drop_modalities(there: Option<Tensor>, kept: &Tensor) -> Result<Option<Tensor>> {
-    let Some(there) = there else { return Ok(Some(kept.clone())) };
-    let rows = there.to_vec2::<f32>()?.into_iter().zip(kept.to_vec2::<f32>()?);
-    let rows: Vec<f32> = rows
-        .flat_map(|(there, kept)| {
-            let both = [there[0] * kept[0], there[1] * kept[1]];
-            if both == [0.0; 2] { [there[0], there[1]] } else { both }
-        })
-        .collect();
-    Ok(Some(Tensor::from_vec(rows, there.dims(), &Device::Cpu)?))
+/// Loss, mean squared error and correlation, where the loss is a number.
+fn finite(values: &[f32]) -> Result<[f64; 3]> {
+    let [total, mse, correlation] = *values else { bail!("a loss of {} numbers", values.len()) };
+    let [total, mse, correlation] = [total, mse, correlation].map(f64::from);
+    ensure!(total.is_finite(), "the loss is not finite: mean squared error {mse}, correlation {correlation}");
+    Ok([total, mse, correlation])
+}
+
+/// What is there and was not dropped, `[b, 2]`; where a clip has one modality only, it keeps it.
+fn drop_modalities(there: ArrayView2<'_, f32>, kept: ArrayView2<'_, f32>) -> Array2<f32> {
+    let mut both = &there * &kept;
+    for (mut row, there) in both.outer_iter_mut().zip(there.outer_iter()) {
+        if row.iter().all(|x| *x == 0.0) {
+            row.assign(&there);
+        }
+    }
+    both
 }
 
 /// Sets the weights that a training begins with.

@@ -3,6 +3,7 @@
 use super::config::Clip;
 use super::data::{Without, predictions};
 use super::features::Features;
+use crate::Compute;
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
 use react_data::hume::EriSplit;
@@ -24,6 +25,7 @@ pub struct TrainedEri {
     /// The network that looks at its frames, where that is a frozen one.
     pub kind: Option<Kind>,
     pub(super) eye: Option<FrozenEncoder>,
+    pub(super) compute: Compute,
     path: PathBuf,
 }
 
@@ -33,6 +35,14 @@ impl TrainedEri {
     /// # Errors
     /// Where the file cannot be read, is no intensity network's, or does not hold what it says.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_on(path, &Compute::cpu())
+    }
+
+    /// The same on any device: a file of weights is of none.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_on(path: &Path, compute: &Compute) -> Result<Self> {
         let tensors = Tensors::read(path)?;
         let note = |key: &str| {
             let text = tensors.note().values.get(key);
@@ -40,14 +50,14 @@ impl TrainedEri {
         };
         let place = |key: &str| format!("{}: its note '{key}'", path.display());
         let config = serde_json::from_str(note("eri")?).with_context(|| place("eri"))?;
-        let params = Params::to_be_read();
+        let params = Params::to_be_read_on(compute.device());
         let model = Eri::new(config, &params.root()).with_context(|| path.display().to_string())?;
         weights::load(&tensors, &params)?;
         let emotions: Vec<String> = serde_json::from_str(note("emotions")?).with_context(|| place("emotions"))?;
         ensure!(emotions.len() == config.emotions, "{}: {} names for {} emotions", place("emotions"), emotions.len(), config.emotions);
         let clip = serde_json::from_str(note("clip")?).with_context(|| place("clip"))?;
         let kind = serde_json::from_str(note("frame_features")?).with_context(|| place("frame_features"))?;
-        Ok(Self { model, clip, emotions, kind, eye: None, path: path.to_owned() })
+        Ok(Self { model, clip, emotions, kind, eye: None, compute: compute.clone(), path: path.to_owned() })
     }
 
     /// With the weights of the frozen network that looks at its frames, for prediction from files.
@@ -70,7 +80,7 @@ impl TrainedEri {
     /// Where a clip, or its features, cannot be read.
     pub fn predictions(&self, packed: &Path, split: &EriSplit, batch: usize, without: Option<Without>) -> Result<Array2<f32>> {
         let features = self.kind.map(|kind| Features::open(packed, kind)).transpose()?;
-        predictions(&self.model, split, features.as_ref(), batch, without)
+        predictions(&self.model, split, features.as_ref(), batch, without, &self.compute)
     }
 
     /// That data have the emotions that the network was trained on.

@@ -1,18 +1,16 @@
 //! A split, and the reactions to it.
 
 use super::System;
-use crate::Progress;
 use crate::config::{Config, CorpusKind};
 use crate::predict::Checkpoint;
 use crate::tensors::{array, to_device};
+use crate::{Compute, Progress};
 use anyhow::{Context, Result};
-use candle_core::Device;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView4, Axis, Ix1, Ix3, s};
 use react_contracts::{ATTRIBUTES, AudioFeatures, Batch, Frames};
 use react_data::{Cut, HostBatch, Packed, PackedSplit, Role, mfcc_per_frame};
 use react_metrics::{Baseline, Baselines, Bootstrap, Inputs, MeanReaction, Neighbours, Options};
-use react_model::Mode;
-use react_model::transvae::Noise;
+use react_model::transvae::{Noise, Reaction};
 use react_random::Draws;
 use react_synth::{Split, Truth};
 use react_viz::Kind;
@@ -83,7 +81,14 @@ impl Data {
     }
 
     /// K reactions to every clip. The encoder runs once per clip.
-    pub(super) fn generate(&self, checkpoint: &Checkpoint, config: &Config, shown: Shown, progress: &Progress) -> Result<Generated> {
+    pub(super) fn generate(
+        &self,
+        checkpoint: &Checkpoint,
+        compute: &Compute,
+        config: &Config,
+        shown: Shown,
+        progress: &Progress,
+    ) -> Result<Generated> {
         let (n, k, t) = (self.split.len(), config.evaluate.samples, self.frames);
         let order: Vec<usize> = match shown {
             // Within each half of the mirrored items, so that a shuffled clip keeps its role: only its content is another.
@@ -96,19 +101,27 @@ impl Data {
             _ => (0..n).collect(),
         };
         let (mut out, mut means) = (Array4::zeros((n, k, t, ATTRIBUTES)), Vec::new());
-        for (item, seen) in order.into_iter().enumerate() {
-            let batch = self.split.batch(&[Cut { item: seen, start: 0, swap: false }], t)?;
-            let batch = to_device(self.show(batch, shown)?, &Device::Cpu)?;
-            let behaviour = checkpoint.model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
-            let noise = Noise::samples(config.seed, &[u32::try_from(item)?], k, 1.0);
-            let reaction = checkpoint.model.react(&behaviour, &noise, &Mode::eval())?;
+        let mut keep = |(item, reaction): (usize, Reaction)| -> Result<()> {
             let emotion = array(reaction.emotion.get())?.into_dimensionality::<Ix3>()?;
             out.slice_mut(s![item, .., .., ..]).assign(&emotion);
             for latent in &reaction.latents {
                 means.push(array(&latent.mu)?.index_axis_move(Axis(0), 0).into_dimensionality::<Ix1>()?);
             }
             progress.advance(1, "");
+            Ok(())
+        };
+        // A reaction is read when the next clip is on its way: a card computes the one while the other is fetched.
+        let mut made = None;
+        for (item, seen) in order.into_iter().enumerate() {
+            let batch = self.split.batch(&[Cut { item: seen, start: 0, swap: false }], t)?;
+            let batch = self.show(batch, shown)?;
+            made.take().map_or(Ok(()), &mut keep)?;
+            let batch = to_device(batch, compute.device())?;
+            let behaviour = checkpoint.model.encode(batch.speaker_video(), batch.speaker_audio(), &compute.eval())?;
+            let noise = Noise::samples(config.seed, &[u32::try_from(item)?], k, 1.0);
+            made = Some((item, checkpoint.model.react(&behaviour, &noise, &compute.eval())?));
         }
+        made.take().map_or(Ok(()), &mut keep)?;
         let rows: Vec<_> = means.iter().map(|mean: &Array1<f32>| mean.view()).collect();
         let means = ndarray::stack(Axis(0), &rows)?;
         let (windows, width) = (means.nrows() / n.max(1), means.ncols());

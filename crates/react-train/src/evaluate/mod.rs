@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use data::{Data, Generated, Shown};
 use ndarray::Array4;
 use react_metrics::{ClipScores, Scores};
+use react_model::device::Choice;
 use react_viz::{Kind, Metric, Score, ScoreRow, ScoreTable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -174,17 +175,19 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
         return Ok(Evaluation { reused: true, ..evaluation });
     }
     let best = run.best();
-    let mut checkpoint = Checkpoint::read(&best).with_context(|| "nothing to evaluate: train first".to_owned())?;
+    let compute = config.compute()?;
+    compute.record(run.folder(), "evaluate")?;
+    let mut checkpoint = Checkpoint::read_on(&best, &compute).with_context(|| "nothing to evaluate: train first".to_owned())?;
     checkpoint.model = checkpoint.model.with_windows(config.evaluate.windows())?;
     let data = Data::open(config)?;
     let progress = Progress::new("evaluate", ((1 + CONTROLS.len()) * data.split.len()) as u64);
     let (mut systems, mut analysis) = (Vec::new(), Analysis::of_real_listeners(&key, &data, config));
-    let Generated { emotion: prediction, means } = data.generate(&checkpoint, config, Shown::Own, &progress)?;
+    let Generated { emotion: prediction, means } = data.generate(&checkpoint, &compute, config, Shown::Own, &progress)?;
     react_store::write_npy(&run.file("reaction_emotion.npy"), &prediction)?;
     analysis.add(MODEL, &data, prediction.view());
     systems.push(data.system(MODEL, Kind::Model, &prediction)?);
     for (name, shown) in CONTROLS {
-        let control = data.generate(&checkpoint, config, shown, &progress)?.emotion;
+        let control = data.generate(&checkpoint, &compute, config, shown, &progress)?.emotion;
         analysis.add(name, &data, control.view());
         systems.push(data.system(name, Kind::Control, &control)?);
     }
@@ -286,5 +289,9 @@ fn key(config: &Config, run: &Run) -> Result<String> {
         hasher.update(&std::fs::read(&path).with_context(|| format!("cannot read {} (train first)", path.display()))?);
     }
     hasher.update(&serde_json::to_vec(&(&config.evaluate, config.seed, &config.corpus.root))?);
+    // A card rounds otherwise: its scores are its own.
+    if config.device != Choice::Cpu {
+        hasher.update(format!("{} {:?}", config.device, config.precision).as_bytes());
+    }
     Ok(hasher.finalize().to_hex().to_string())
 }

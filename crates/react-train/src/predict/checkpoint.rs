@@ -1,5 +1,6 @@
 //! A network from a file.
 
+use crate::Compute;
 use crate::config::Frames as FrameSizes;
 use anyhow::{Context, Result};
 use ndarray::Array1;
@@ -30,8 +31,16 @@ impl Checkpoint {
     /// # Errors
     /// Where the file cannot be read, or its tensors are not those of the network.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_on(path, &Compute::cpu())
+    }
+
+    /// The same on any device: a file of weights is of none.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_on(path: &Path, compute: &Compute) -> Result<Self> {
         let tensors = Tensors::read(path)?;
-        let params = Params::to_be_read();
+        let params = Params::to_be_read_on(compute.device());
         let config = react_model::transvae::Config { windows: Windows::of(8), ..tensors.transvae()? };
         let model = TransVae::new(config, &params.root()).with_context(|| path.display().to_string())?;
         weights::load(&tensors, &params)?;

@@ -6,16 +6,16 @@ mod picture;
 
 pub use checkpoint::Checkpoint;
 
+use crate::Compute;
 use crate::cli;
 use crate::cli::PredictTask;
 use crate::tensors::{array, tensor};
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use ndarray::{ArrayD, Axis, Ix3};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_media::FrameShape;
 use react_metrics::seams;
-use react_model::Mode;
 use react_model::transvae::{self, Latent, Noise, Reaction, Stream, StreamConfig, TransVae, Windows};
 use std::path::Path;
 
@@ -25,19 +25,19 @@ use std::path::Path;
 ///
 /// # Errors
 /// Where the checkpoint, the video or the sound cannot be read, their lengths do not fit, or the checkpoint is of another task.
-pub fn predict(args: &cli::Predict) -> Result<String> {
+pub fn predict(args: &cli::Predict, compute: &Compute) -> Result<String> {
     ensure!(args.temperature.is_finite() && args.temperature >= 0.0, "--temperature must be 0 or more, is {}", args.temperature);
     let files = Files::of(args)?;
-    let checkpoint = Checkpoint::read(files.checkpoint)?;
+    let checkpoint = Checkpoint::read_on(files.checkpoint, compute)?;
     check_task(args, &files, &checkpoint.model)?;
     let sizes = checkpoint.frames;
     let shape = FrameShape { shorter: args.shorter.unwrap_or(sizes.shorter), crop: args.crop.unwrap_or(sizes.crop) };
     let (pixels, fps) = input::read_frames(files.video, &shape)?;
     let audio = input::read_features(files.audio, pixels.len_of(Axis(1)), fps, checkpoint.model.config().audio_features)?;
     let speaker = args.render.then(|| pixels.index_axis(Axis(0), 0).to_owned());
-    let frames = Frames::new(tensor(pixels, &Device::Cpu)?).map_err(|error| error.at(files.video))?;
-    let audio = AudioFeatures::new(tensor(audio, &Device::Cpu)?).map_err(|error| error.at(files.audio))?;
-    let reaction = react(args, &checkpoint.model, &frames, &audio).with_context(|| files.video.display().to_string())?;
+    let frames = Frames::new(tensor(pixels, compute.device())?).map_err(|error| error.at(files.video))?;
+    let audio = AudioFeatures::new(tensor(audio, compute.device())?).map_err(|error| error.at(files.audio))?;
+    let reaction = react(args, compute, &checkpoint.model, &frames, &audio).with_context(|| files.video.display().to_string())?;
     let coeffs = array(reaction.coeffs.get())?;
     let outputs = [
         ("reaction_3dmm.npy", coeffs.clone()),
@@ -94,11 +94,17 @@ fn check_task(args: &cli::Predict, files: &Files<'_>, model: &TransVae) -> Resul
     Ok(())
 }
 
-fn react(args: &cli::Predict, model: &TransVae, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<Reaction> {
-    let (k, mode) = (args.samples as usize, Mode::eval());
+fn react(
+    args: &cli::Predict,
+    compute: &Compute,
+    model: &TransVae,
+    frames: &Frames<Tensor>,
+    audio: &AudioFeatures<Tensor>,
+) -> Result<Reaction> {
+    let (k, mode) = (args.samples as usize, compute.eval());
     let noise = Noise::samples(args.seed, &[0], k, args.temperature as f32);
     if args.stream {
-        return stream(args, model, frames, audio);
+        return stream(args, compute, model, frames, audio);
     }
     let model = model.with_windows(Windows { frames: args.window, tail: args.tail.into() })?;
     let behaviour = model.encode(frames, audio, &mode)?;
@@ -109,13 +115,20 @@ fn react(args: &cli::Predict, model: &TransVae, frames: &Frames<Tensor>, audio: 
 }
 
 /// The same as a conversation would be answered, frame by frame.
-fn stream(args: &cli::Predict, model: &TransVae, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<Reaction> {
+fn stream(
+    args: &cli::Predict,
+    compute: &Compute,
+    model: &TransVae,
+    frames: &Frames<Tensor>,
+    audio: &AudioFeatures<Tensor>,
+) -> Result<Reaction> {
     let config = StreamConfig {
         window: args.window,
         past: args.past,
         samples: args.samples as usize,
         seed: args.seed,
         temperature: args.temperature as f32,
+        precision: compute.precision(),
     };
     let mut stream = Stream::new(model, config)?;
     let mut reactions = Vec::new();

@@ -85,7 +85,7 @@ fn write_to(config: &Config, run: &Run, out: Option<&Path>, videos: Videos, like
         clips: Some(clips),
         rerun: words::rerun(config),
         configuration: config.to_toml()?,
-        environment: environment(),
+        environment: environment().into_iter().chain(crate::compute::environment(run.folder())?).collect(),
         notes: drawer.notes().into_iter().chain(words::notes(config, run, &evaluation)?).collect(),
         ..Report::default()
     };

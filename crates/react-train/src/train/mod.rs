@@ -4,6 +4,7 @@
 //! gives the bits that an undisturbed run gives: losses, weights, moments, averages. Nothing drawn has a state to save; a draw is a
 //! function of the seed and of where it is used.
 
+mod batches;
 mod blame;
 mod checkpoint;
 mod log;
@@ -22,6 +23,7 @@ use anyhow::Result;
 use log::Log;
 use state::State;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// What a training came to.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Trained {
     pub stopped: bool,
     /// Wall time of this call in seconds.
     pub seconds: f64,
+    /// The median time from one step to the next, in seconds, validations and checkpoints aside.
+    pub step_seconds: Option<f64>,
 }
 
 /// Trains the configured network on its packed corpus, or goes on where an earlier call stopped. Where `stop` asks for it, it
@@ -47,27 +51,39 @@ pub struct Trained {
 /// Where the packed corpus is missing, the run's folder holds another configuration, or a loss or gradient is not finite (the
 /// weights have then not moved, and the checkpoint is as it was).
 pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let _listening = stop.listen();
     let mut state = State::open(config, run)?;
     let mut log = Log::open(config, run, &state)?;
     let mut batches = state.batches()?;
     let start = state.steps();
+    let mut pace = Pace::default();
     loop {
+        if state.validation_due() {
+            settle(&mut state, &mut log)?;
+            pace.rest();
+        }
         if state.validation_due()
             && let Some(validation) = state.validate(stop, &log)?
         {
             log.validation(&validation)?;
         }
         let ending = state.finished() || stop.asked(state.steps());
+        if ending || state.save_due() {
+            settle(&mut state, &mut log)?;
+        }
         if state.unsaved() && (ending || state.save_due()) {
+            pace.rest();
             log.sync()?;
             state.save()?;
         }
         if ending {
             break;
         }
-        log.step(&state.step(&mut batches)?)?;
+        if let Some(step) = state.step(&mut batches)? {
+            log.step(&step)?;
+        }
+        pace.step();
     }
     Ok(Trained {
         best: run.best(),
@@ -76,7 +92,46 @@ pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
         planned: state.plan().steps(),
         stopped: !state.finished(),
         seconds: began.elapsed().as_secs_f64(),
+        step_seconds: pace.median(),
     })
+}
+
+/// What a card has not said yet of the steps that were made.
+fn settle(state: &mut State<'_>, log: &mut Log) -> Result<()> {
+    match state.settle()? {
+        Some(step) => log.step(&step),
+        None => Ok(()),
+    }
+}
+
+/// The time from step to step, without validations and checkpoints.
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// Steps since the last rest.
+    steps: u32,
+    seconds: Vec<f64>,
+}
+
+/// Steps after a rest whose times are left out: a card is still filling its queue then.
+const STARTING: u32 = 2;
+
+impl Pace {
+    fn rest(&mut self) {
+        (self.last, self.steps) = (None, 0);
+    }
+
+    fn step(&mut self) {
+        let now = Instant::now();
+        self.seconds.extend(self.last.filter(|_| self.steps > STARTING).map(|last| (now - last).as_secs_f64()));
+        self.last = Some(now);
+        self.steps += 1;
+    }
+
+    fn median(mut self) -> Option<f64> {
+        self.seconds.sort_by(f64::total_cmp);
+        self.seconds.get(self.seconds.len() / 2).copied()
+    }
 }
 
 impl Trained {
@@ -95,6 +150,9 @@ impl std::fmt::Display for Trained {
         match steps {
             0 => write!(f, "training   {total} steps were made before")?,
             steps => write!(f, "training   {steps} steps in {seconds:.0} s")?,
+        }
+        if let Some(pace) = self.step_seconds {
+            write!(f, ", {:.3} ms a step", pace * 1e3)?;
         }
         if total < planned {
             write!(f, " ({total} of {planned}: no better since)")?;

@@ -7,8 +7,6 @@ use super::state::State;
 use crate::Record;
 use crate::tensors::to_device;
 use anyhow::{Result, ensure};
-use candle_core::Device;
-use react_model::Mode;
 use react_model::loss::reconstruction;
 use react_model::transvae::Noise;
 
@@ -44,9 +42,9 @@ impl State<'_> {
                 return Ok(None);
             }
             log.validating(item, clips);
-            let batch = to_device(self.validation.whole(&[item])?, &Device::Cpu)?;
-            let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &Mode::eval())?;
-            let reaction = model.react(&behaviour, &Noise::Mean, &Mode::eval())?;
+            let batch = to_device(self.validation.whole(&[item])?, self.compute.device())?;
+            let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &self.compute.eval())?;
+            let reaction = model.react(&behaviour, &Noise::Mean, &self.compute.eval())?;
             sum += f64::from(reconstruction(&reaction, batch.listener_emotion(), batch.listener_3dmm())?.to_scalar::<f32>()?);
             if item == 0 && self.config.train.tensorboard {
                 pictured = pictures(&self.validation, item, &reaction, self.fps)?;

@@ -1,0 +1,159 @@
+//! The reference vectors on an NVIDIA card: f32 within 1e-3, bf16 within 2e-2 (tests/fixtures). Without a card they pass without a
+//! word; with `--nocapture` each prints a line of JSON with the largest distance that it found.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, reason = "cargo xtask bench cuda reads the distances")]
+
+mod common;
+
+use candle_core::Device;
+use common::transvae::Case;
+use common::{check_gradients_within, distance, fixture};
+use react_model::device::{self, Choice, Readback, open};
+use react_model::eri::{Config, Eri, Input, Modalities, eri_loss};
+use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::transvae::{Noise, Stream, StreamConfig, Tail};
+use react_model::weights::{self, Tensors};
+use react_model::{Mode, Params, Precision};
+use std::sync::{Mutex, PoisonError};
+
+/// The card, on a thread whose stack is deep enough for a graph; one test at a time has it.
+fn on_card(test: impl Fn(&Device) + Send + 'static) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let run = move || {
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(card) = open(Choice::Cuda(0)) {
+            test(&card);
+            device::synchronize(&card).unwrap();
+        }
+    };
+    std::thread::Builder::new().stack_size(256 << 20).spawn(run).unwrap().join().unwrap();
+}
+
+fn tolerance(precision: Precision) -> f64 {
+    if precision == Precision::F32 { 1e-3 } else { 2e-2 }
+}
+
+fn say(what: &str, precision: Precision, worst: f64) {
+    println!("{{\"vectors\":\"{what}\",\"precision\":\"{precision}\",\"worst\":{worst:e}}}");
+}
+
+fn transvae(precision: Precision) {
+    on_card(move |card| {
+        let (eval, train) = (Mode::eval().with_precision(precision), Mode::train(0, 0).without_dropout().with_precision(precision));
+        let (limit, offline) = (tolerance(precision), Case::offline(card));
+        let online = |name: &str, tail| Case::online(name, tail, card);
+        let mut worst = offline.check_outputs(&eval, limit);
+        worst = worst.max(online("transvae_online", Tail::Zeros).check_outputs(&eval, limit));
+        worst = worst.max(online("transvae_online", Tail::Zeros).check_outputs(&train, limit));
+        worst = worst.max(online("transvae_online_tail", Tail::Zeros).check_outputs(&eval, limit));
+        say("outputs", precision, worst);
+        let worst = offline.check_gradients(&train, Some("fusion."), limit);
+        say("gradients", precision, worst.max(online("transvae_online", Tail::Generate).check_gradients(&train, None, limit)));
+        let worst = offline.check_steps(&train, limit);
+        say("four steps", precision, worst.max(online("transvae_online", Tail::Generate).check_steps(&train, limit)));
+    });
+}
+
+#[test]
+fn transvae_in_f32() {
+    transvae(Precision::F32);
+}
+
+#[test]
+fn transvae_in_tf32() {
+    transvae(Precision::Tf32);
+}
+
+#[test]
+fn transvae_in_bf16() {
+    transvae(Precision::Bf16);
+}
+
+fn eri(precision: Precision) {
+    on_card(move |card| {
+        let (mut worst, limit): (f64, f64) = (0.0, tolerance(precision));
+        for (modalities, name) in [(Modalities::Audio, "eri_audio"), (Modalities::Video, "eri_video"), (Modalities::Fusion, "eri_fusion")] {
+            let io = candle_core::safetensors::load(fixture("eri", &format!("{name}.io.safetensors")), card).unwrap();
+            let params = Params::on(0, card);
+            let model = Eri::new(Config { modalities, stem: 8, ..Config::default() }, &params.root()).unwrap();
+            weights::load(&Tensors::read(&fixture("eri", &format!("{name}.weights.safetensors"))).unwrap(), &params).unwrap();
+            let input = Input {
+                frames: io.get("video_u8").map(|v| v.permute((0, 1, 3, 4, 2)).unwrap().contiguous().unwrap()),
+                mfcc: io.get("mfcc").cloned(),
+                ..Input::default()
+            };
+            let found = model.forward(&input, &Mode::eval().with_precision(precision)).unwrap().intensity;
+            let distance = distance(&found, &io["intensity"]);
+            assert!(distance < limit, "{name}: {distance}");
+            let mode = Mode::train(0, 0).without_dropout().with_precision(precision);
+            let loss = eri_loss(&model.forward(&input, &mode).unwrap().intensity, &io["target"], 0.5).unwrap();
+            let gradients = Gradients::collect(&params, &loss.total.backward().unwrap());
+            let file = fixture("eri", &format!("{name}.grads.safetensors"));
+            worst = worst.max(distance).max(check_gradients_within(&params, &gradients, file, None, limit));
+        }
+        say("intensities", precision, worst);
+    });
+}
+
+#[test]
+fn intensities_in_f32() {
+    eri(Precision::F32);
+}
+
+#[test]
+fn intensities_in_bf16() {
+    eri(Precision::Bf16);
+}
+
+/// The same draws on both devices: a step with every dropout on, and a conversation.
+#[test]
+fn draws_and_streams_are_those_of_the_processor() {
+    on_card(|card| {
+        let devices = [&Device::Cpu, card];
+        let [want, found] = devices.map(|device| {
+            let case = Case::offline(device);
+            case.react(&Noise::training(11, 5, 0), &Mode::train(11, 5)).emotion.get().to_device(&Device::Cpu).unwrap()
+        });
+        let dropped = distance(&found, &want);
+        assert!(dropped < 1e-3, "{dropped}");
+        let [want, found] = devices.map(|device| {
+            let case = Case::online("transvae_online", Tail::Generate, device);
+            let mut stream = Stream::new(&case.model, StreamConfig { seed: 3, ..StreamConfig::default() }).unwrap();
+            let first = |x: &candle_core::Tensor| x.narrow(0, 0, 1).unwrap().contiguous().unwrap();
+            let frames = react_contracts::Frames::new(first(case.frames.get())).unwrap();
+            let audio = react_contracts::AudioFeatures::new(first(case.audio.get())).unwrap();
+            let reactions = stream.push(&frames, &audio).unwrap();
+            let emotion: Vec<_> = reactions.iter().map(|reaction| reaction.emotion.get()).collect();
+            candle_core::Tensor::cat(&emotion, 1).unwrap().to_device(&Device::Cpu).unwrap()
+        });
+        let streamed = distance(&found, &want);
+        assert!(streamed < 1e-3, "{streamed}");
+        say("draws, streams", Precision::F32, dropped.max(streamed));
+    });
+}
+
+/// A gradient that is no number moves nothing, then and afterwards, and is named when somebody looks.
+#[test]
+fn a_gradient_that_is_not_finite_stops_everything_after_it() {
+    on_card(|card| {
+        let case = Case::offline(card);
+        let mode = Mode::train(0, 0).without_dropout();
+
+        let weights = || case.params.all().iter().map(|(_, v)| v.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect::<Vec<_>>();
+        let before = weights();
+        let (mut adam, mut readback) = (AdamW::new(AdamWConfig::default()), Readback::new(card));
+        let poisoned = (case.loss(&mode).total * f64::NAN).unwrap();
+        let mut said = Vec::new();
+        for loss in [poisoned, case.loss(&mode).total] {
+            let mut gradients = Gradients::collect(&case.params, &loss.backward().unwrap());
+            let norm = adam.step_late(&case.params, &mut gradients, |_| 1e-3, Some(1.0)).unwrap();
+            said.push(readback.send(&[&norm]).unwrap());
+        }
+        for sent in said {
+            let error = AdamW::norm_of(&case.params, &readback.read(sent).unwrap()).unwrap_err();
+            assert!(error.to_string().starts_with("gradient of "), "{error}");
+        }
+        assert!(before == weights());
+    });
+}
