@@ -19,7 +19,7 @@ use {
     candle_core::cuda_backend::{CudaDevice, WrapErr, cudarc::driver::CudaEvent, cudarc::driver::CudaStream},
     rayon::prelude::*,
     react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames},
-    std::sync::{Arc, mpsc},
+    std::sync::{Arc, Weak, mpsc},
     std::thread::JoinHandle,
 };
 
@@ -123,7 +123,8 @@ fn places<const N: usize>(lengths: [usize; N]) -> ([usize; N], usize) {
 struct Ring<E> {
     compute: Arc<CudaStream>,
     full: mpsc::Receiver<Result<Filled, E>>,
-    free: Option<mpsc::Sender<Slot>>,
+    /// The only one that holds the channel open: a batch that outlives this must not keep the thread.
+    free: Option<Arc<mpsc::Sender<Slot>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -149,7 +150,7 @@ struct LentSlot {
     batch: TensorBatch,
     compute: Arc<CudaStream>,
     slot: Option<Slot>,
-    free: mpsc::Sender<Slot>,
+    free: Weak<mpsc::Sender<Slot>>,
 }
 
 #[cfg(feature = "cuda")]
@@ -183,7 +184,7 @@ impl<E: From<ModelError> + Send + 'static> Uploads<E> {
         };
         let thread = std::thread::Builder::new().name("copies to the card".to_owned()).spawn(work);
         let thread = thread.map_err(|error| super::fault(format!("no thread for copies: {error}")))?;
-        Ok(Self { ring: Ring { compute: card.cuda_stream(), full, free: Some(free), thread: Some(thread) } })
+        Ok(Self { ring: Ring { compute: card.cuda_stream(), full, free: Some(Arc::new(free)), thread: Some(thread) } })
     }
 }
 
@@ -201,7 +202,7 @@ impl<E: From<ModelError>> Iterator for Uploads<E> {
         if let Err(error) = compute.wait(&slot.copied).w() {
             return Some(Err(ModelError::from(error).into()));
         }
-        let lent = LentSlot { batch, compute: Arc::clone(compute), slot: Some(slot), free: free.clone()? };
+        let lent = LentSlot { batch, compute: Arc::clone(compute), slot: Some(slot), free: Arc::downgrade(free.as_ref()?) };
         Some(Ok(Lent { lent }))
     }
 }
@@ -232,8 +233,10 @@ impl Drop for LentSlot {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else { return };
         // Without the event the memory could be written too early: then it is not used again, and the batches end.
-        if slot.used.record(&self.compute).is_ok() {
-            let _ = self.free.send(slot);
+        if slot.used.record(&self.compute).is_ok()
+            && let Some(free) = self.free.upgrade()
+        {
+            let _ = free.send(slot);
         }
     }
 }

@@ -48,7 +48,8 @@ impl Bench {
     fn program(&mut self, what: &str, folder: &Folder, args: &[&str], seconds: u64) -> Option<String> {
         println!("-- {what}");
         let mut command = self.programs.program(args);
-        command.current_dir(&folder.0);
+        // Two processes may time cuDNN's algorithms otherwise, and their last digits would differ.
+        command.current_dir(&folder.0).env("REACT_CUDNN", "heuristics");
         match super::programs::output_within(command, self.limit(seconds)) {
             Ok(text) => Some(text),
             Err(error) => {

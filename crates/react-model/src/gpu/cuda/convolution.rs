@@ -1,7 +1,8 @@
 //! Convolutions by cuDNN, channels last.
 //!
 //! For each shape the deterministic algorithms are timed once, on the arrays at hand; the one that cuDNN's heuristics put first stays
-//! unless another takes less than nine tenths of its time. With `REACT_CUDNN=heuristics` nothing is timed: then every run of the
+//! unless another takes less than nine tenths of its time. Numbers of frames up to the same power of two are one shape in this: online
+//! a clip has as many as it has windows. With `REACT_CUDNN=heuristics` nothing is timed: then every run of the
 //! program takes the same algorithms, whatever else the card does.
 
 use super::Memory;
@@ -22,7 +23,7 @@ const WORKSPACE: usize = 1 << 30;
 /// How much faster than the heuristics' first an algorithm must be.
 const FASTER: f32 = 0.9;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Algorithm {
     Forward(sys::cudnnConvolutionFwdAlgo_t),
     Input(sys::cudnnConvolutionBwdDataAlgo_t),
@@ -75,6 +76,8 @@ struct Cudnn {
     handle: sys::cudnnHandle_t,
     workspace: Option<CudaSlice<u8>>,
     prepared: HashMap<Shape, Prepared>,
+    /// What was chosen by time, for shapes whose batch is the next power of two.
+    timed: HashMap<Shape, Algorithm>,
 }
 
 impl Drop for Cudnn {
@@ -123,12 +126,20 @@ fn shape(c: &Convolution, element: Type) -> Shape {
     Shape { direction: c.direction as u8, bf16: element == Type::Bf16, tf32: c.tf32, sizes }
 }
 
+impl Shape {
+    /// The same for all batches up to a power of two.
+    fn family(mut self) -> Self {
+        self.sizes[0] = self.sizes[0].next_power_of_two();
+        self
+    }
+}
+
 impl Cudnn {
     fn new(stream: &CudaStream) -> Result<Self> {
         let handle = result::create_handle()?;
         // SAFETY: the stream lives as long as Candle's device.
         unsafe { result::set_stream(handle, stream.cu_stream().cast())? };
-        Ok(Self { handle, workspace: None, prepared: HashMap::new() })
+        Ok(Self { handle, workspace: None, prepared: HashMap::new(), timed: HashMap::new() })
     }
 
     fn run(&mut self, c: &Convolution, element: Type, stream: &Arc<CudaStream>, at: Addresses) -> Result<()> {
@@ -166,6 +177,11 @@ impl Cudnn {
         if !measures() {
             return Ok(first);
         }
+        let family = shape(c, element).family();
+        let known = self.timed.get(&family).and_then(|known| candidates.iter().find(|found| found.algorithm == *known));
+        if let Some(known) = known {
+            return Ok(*known);
+        }
         // What is added to must not be written more often than once: another array stands in for it.
         let (_kept, at) = if c.add { stand_in(c, element, stream, at)? } else { (None, at) };
         let mut times = Vec::new();
@@ -179,6 +195,7 @@ impl Cudnn {
             }
         }
         tracing::debug!(shape = ?c, ?times, algorithm = ?candidates[best].algorithm, "convolution");
+        self.timed.insert(family, candidates[best].algorithm);
         Ok(candidates[best])
     }
 
@@ -296,8 +313,8 @@ fn candidates(handle: sys::cudnnHandle_t, d: &Descriptors, direction: Direction,
             let mut found: [$result; MOST] = unsafe { std::mem::zeroed() };
             unsafe { result::$rank(handle, $a, $b, $c, $d, MOST as c_int, &mut count, found.as_mut_ptr())? };
             let usable = found.iter().take(usize::try_from(count).unwrap_or(0)).filter(|f| {
-                let tensor_cores = !matches!(f.mathType, cudnnMathType_t::CUDNN_FMA_MATH | cudnnMathType_t::CUDNN_DEFAULT_MATH);
-                f.status == cudnnStatus_t::CUDNN_STATUS_SUCCESS && f.determinism == deterministic && !(exact && tensor_cores)
+                // What is listed for tensor cores runs without them where exact: the math type is set to FMA.
+                f.status == cudnnStatus_t::CUDNN_STATUS_SUCCESS && f.determinism == deterministic
             });
             let candidate = |f: &$result| {
                 let math = if exact { cudnnMathType_t::CUDNN_FMA_MATH } else { f.mathType };
