@@ -7,7 +7,8 @@ use candle_core::{Device, Tensor};
 impl AdamW {
     /// [`Self::step_with`] with clipping to a norm of `clip`, without looking at a number: the gradient's norm before clipping and
     /// whether it was finite are a tensor, for [`Self::norm_of`] when it has come ([`crate::device::Readback`]). Where a gradient is
-    /// not finite no parameter moves; on a card neither in any later step, so that what was queued since does no harm.
+    /// not finite no parameter moves; on a card neither in any later step, so that what was queued since does no harm. It counts as a
+    /// step: that it was none is only known later.
     ///
     /// # Errors
     /// Candle's.
@@ -31,6 +32,7 @@ impl AdamW {
                 [norm as f32, 0.0]
             }
             Err(ModelError::NotFinite { name, .. }) => {
+                self.steps += 1;
                 let place = params.all().iter().position(|(other, _)| *other == name);
                 [f32::INFINITY, place.unwrap_or(0) as f32 + 1.0]
             }
