@@ -4,7 +4,6 @@
 use crate::run;
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 /// Clippy over react-model with the feature `cuda`, where all of its code is: react-train only hands the feature on. It has a target
 /// folder of its own, so that the usual one does not change with the compiler on the path.
@@ -15,15 +14,12 @@ pub(crate) fn check() -> Result<()> {
         path.push(rest);
     }
     let mut command = run::command(["clippy", "--package", "react-model", "--features", "cuda", "--all-targets", "--", "-D", "warnings"]);
-    command.env("PATH", path).env("CARGO_TARGET_DIR", target()?.join("cuda-stand-in")).env("CUDA_COMPUTE_CAP", "80").env_remove("NVCC");
+    command
+        .env("PATH", path)
+        .env("CARGO_TARGET_DIR", run::target()?.join("cuda-stand-in"))
+        .env("CUDA_COMPUTE_CAP", "80")
+        .env_remove("NVCC");
     let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
     ensure!(status.success(), "cargo clippy --package react-model --features cuda failed ({status})");
     Ok(())
-}
-
-/// Cargo's target folder.
-fn target() -> Result<PathBuf> {
-    let text = run::output(["metadata", "--format-version=1", "--no-deps"])?;
-    let found: serde_json::Value = serde_json::from_str(&text)?;
-    Ok(PathBuf::from(found["target_directory"].as_str().context("cargo names no target folder")?))
 }

@@ -36,6 +36,13 @@ pub(crate) fn output<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> Result<Str
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Cargo's target folder.
+pub(crate) fn target() -> Result<PathBuf> {
+    let text = output(["metadata", "--format-version=1", "--no-deps"])?;
+    let found: serde_json::Value = serde_json::from_str(&text)?;
+    Ok(PathBuf::from(found["target_directory"].as_str().context("cargo names no target folder")?))
+}
+
 fn describe(command: &Command) -> String {
     let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
     format!("cargo {}", args.join(" "))

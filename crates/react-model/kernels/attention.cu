@@ -105,18 +105,6 @@ __device__ __forceinline__ void add_rows(const float* factors, unsigned factor_p
     }
 }
 
-__device__ __forceinline__ float lanes_sum(float x) {
-#pragma unroll
-    for (unsigned step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
-    return x;
-}
-
-__device__ __forceinline__ float lanes_max(float x) {
-#pragma unroll
-    for (unsigned step = LANES / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
-    return x;
-}
-
 // log₂ e / √w: exponents are powers of two.
 __device__ __forceinline__ float exponent_scale(unsigned width) { return 1.44269504f / sqrtf(static_cast<float>(width)); }
 
@@ -195,7 +183,7 @@ __device__ __forceinline__ void forward(const float* q, const float* kv, float* 
                 if (start + lane + LANES * j >= visible[i]) s[i][j] = -INFINITY;
                 top = fmaxf(top, s[i][j]);
             }
-            top = lanes_max(top);
+            top = lanes_max<LANES>(top);
             float shrink = exp2f((most[i] - top) * scale);
             most[i] = top;
             sum[i] *= shrink;
@@ -219,7 +207,7 @@ __device__ __forceinline__ void forward(const float* q, const float* kv, float* 
     unsigned columns = shape.heads * width, column = blockIdx.y * C + lane * W;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        float inverse = 1.0f / lanes_sum(sum[i]);
+        float inverse = 1.0f / lanes_sum<LANES>(sum[i]);
         unsigned query = r + STEPS * i;
         if (query < queries) {
             unsigned long long row = static_cast<unsigned long long>(sequence) * shape.queries + first + query;

@@ -71,18 +71,27 @@ __device__ __forceinline__ void store4(bf16* x, unsigned long long i, float4 val
 
 // ---- Sums in a fixed order: every run gives the same bits -------------------------------------------------------------------------
 
-template <typename T>
-__device__ __forceinline__ T warp_sum(T x) {
+// Over groups of N neighbouring lanes, a power of two; every lane of a group gets it.
+template <unsigned N, typename T>
+__device__ __forceinline__ T lanes_sum(T x) {
 #pragma unroll
-    for (unsigned step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
+    for (unsigned step = N / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
     return x;
 }
 
-__device__ __forceinline__ float warp_max(float x) {
+template <unsigned N>
+__device__ __forceinline__ float lanes_max(float x) {
 #pragma unroll
-    for (unsigned step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
+    for (unsigned step = N / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
     return x;
 }
+
+template <typename T>
+__device__ __forceinline__ T warp_sum(T x) {
+    return lanes_sum<WARP>(x);
+}
+
+__device__ __forceinline__ float warp_max(float x) { return lanes_max<WARP>(x); }
 
 // Over a block of one dimension and whole warps; every thread gets the sum. All threads must call it.
 template <typename T>

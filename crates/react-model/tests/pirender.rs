@@ -222,9 +222,8 @@ fn names_may_stand_behind_what_a_checkpoint_puts_before_them() {
     assert_eq!(draw(&nested), draw(&plain));
 }
 
-#[test]
-fn a_pth_gives_the_same_nets() {
-    let dir = tempfile::tempdir().unwrap();
+/// The small nets as a `.pth` of a program that ran on several cards: `module.` before every name.
+fn save_with_prefix(path: &std::path::Path) {
     let params = react_model::Params::new(0);
     let tensors = candle_core::safetensors::load(weights(), &Device::Cpu).unwrap();
     for (name, shape) in small().tensors() {
@@ -232,8 +231,14 @@ fn a_pth_gives_the_same_nets() {
         params.root().get(&long, &shape, react_model::Init::Zeros).unwrap();
         params.get(&long).unwrap().set(&tensors[&name]).unwrap();
     }
+    react_model::weights::save_pth(path, &params).unwrap();
+}
+
+#[test]
+fn a_pth_gives_the_same_nets() {
+    let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.pth");
-    react_model::weights::save_pth(&path, &params).unwrap();
+    save_with_prefix(&path);
     let (plain, picture, coeffs) = (net(), photograph(32, 32), coefficients(2));
     let draw = |net: &PiRender| frames(net, &net.reference(picture.view()).unwrap(), &coeffs);
     assert_eq!(draw(&PiRender::load(&path, &small()).unwrap()), draw(&plain));
@@ -283,15 +288,8 @@ fn renamed(from: &std::path::Path, to: &std::path::Path, key: &str) {
 #[test]
 fn a_checkpoint_may_keep_the_generator_beside_other_things() {
     let dir = tempfile::tempdir().unwrap();
-    let params = react_model::Params::new(0);
-    let tensors = candle_core::safetensors::load(weights(), &Device::Cpu).unwrap();
-    for (name, shape) in small().tensors() {
-        let long = format!("module.{name}");
-        params.root().get(&long, &shape, react_model::Init::Zeros).unwrap();
-        params.get(&long).unwrap().set(&tensors[&name]).unwrap();
-    }
     let (flat, nested) = (dir.path().join("flat.pth"), dir.path().join("nested.pth"));
-    react_model::weights::save_pth(&flat, &params).unwrap();
+    save_with_prefix(&flat);
     let (plain, picture, coeffs) = (net(), photograph(32, 32), coefficients(1));
     let draw = |net: &PiRender| frames(net, &net.reference(picture.view()).unwrap(), &coeffs);
     for key in ["net_G_ema", "net_G"] {

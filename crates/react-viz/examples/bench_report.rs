@@ -5,6 +5,10 @@
 //! times are null. A time is from asking for the page to its load event, of a page in a page, each in a browser started anew.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
+#[path = "../../../tests/common/browser.rs"]
+mod browser;
+
+use browser::browser;
 use ndarray::{Array2, Array3, Array4};
 use react_face::{Avatar, Person};
 use react_random::Draws;
@@ -69,15 +73,6 @@ fn opening(page: &Path) -> Result<Vec<f64>, Box<dyn Error>> {
         times.push(time.ok_or_else(|| format!("{} did not open {url}: {}", browser.display(), String::from_utf8_lossy(&output.stderr)))??);
     }
     Ok(times)
-}
-
-fn browser() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("CHROME") {
-        return Some(path.into());
-    }
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
 }
 
 /// A video and its listeners.

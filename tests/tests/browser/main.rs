@@ -4,21 +4,13 @@
 //! `target/tmp/report-*.png`, for people to look at.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and say what they left out")]
 
+#[path = "../../common/browser.rs"]
+mod browser;
 mod made;
 mod page;
 mod report;
 
-use std::path::PathBuf;
-
-/// The browser: `$CHROME`, or one of the usual names on the path.
-fn browser() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("CHROME") {
-        return Some(path.into());
-    }
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
-}
+use browser::browser;
 
 #[test]
 fn the_report_works_in_a_browser() {

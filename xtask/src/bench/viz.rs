@@ -80,7 +80,7 @@ fn raster(turns: usize, out: &mut String) -> Result<()> {
 /// The whole program: decoding the speaker's video and sound, drawing, encoding, writing.
 fn video(folder: &Path, turns: usize, out: &mut String) -> Result<()> {
     run::cargo(["build", "--release", "--quiet", "--package", "react-train"])?;
-    let program = target()?.join("react-train");
+    let program = run::target()?.join("release/react-train");
     let corpus = folder.join("corpus");
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
     let made = ["synth", "--pairs", "2", "--frames", FRAMES, "--size", "256", "--out", &text(&corpus)?].map(str::to_owned);
@@ -107,13 +107,6 @@ fn video(folder: &Path, turns: usize, out: &mut String) -> Result<()> {
         "| the mp4 of {FRAMES} frames, three panels of 224², with sound, from an mp4 and a wav ({megabytes:.1} MB), s | {best:.1} | 15 |"
     )?;
     Ok(())
-}
-
-/// Where cargo puts release programs.
-fn target() -> Result<PathBuf> {
-    let text = run::output(["metadata", "--format-version=1", "--no-deps"])?;
-    let found: Value = serde_json::from_str(&text)?;
-    Ok(PathBuf::from(found["target_directory"].as_str().context("cargo names no target folder")?).join("release"))
 }
 
 /// Every .npy below a folder, sorted.

@@ -26,6 +26,18 @@ pub const MODEL: &str = "Trans-VAE";
 const CONTROLS: [(&str, Shown); 3] =
     [("speakers shuffled", Shown::Shuffled), ("without sound", Shown::WithoutSound), ("without picture", Shown::WithoutPicture)];
 
+/// The places of clips, from the highest score to the lowest.
+pub(crate) fn ranked(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    order
+}
+
+/// The clip with the median score: the one that everything shows which shows a single clip. None without clips.
+pub(crate) fn median(scores: &[f64]) -> Option<usize> {
+    ranked(scores).get(scores.len() / 2).copied()
+}
+
 /// The scores of an evaluation, as `scores.json` holds them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Evaluation {

@@ -6,7 +6,7 @@ mod traces;
 pub(crate) use intensities::intensities;
 
 use crate::config::Config;
-use crate::evaluate::{Analysis, Evaluation, REAL};
+use crate::evaluate::{Analysis, Evaluation, REAL, median};
 use crate::{Record, Run};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -158,11 +158,4 @@ fn latents(evaluation: &Evaluation, analysis: &Analysis, means: &ndarray::Array3
     let by: [(&str, &[Option<f64>]); 2] = [("the listener's valence", &valence), ("FRCorr", &corr)];
     let unit = if windows > 1 { "window" } else { "clip" };
     Ok(Some(("latent-space", latent_space(&LatentPoints { means: points, unit, by: &by })?)))
-}
-
-/// The place of the median, by falling value.
-fn median(values: &[f64]) -> Option<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
-    order.get(order.len() / 2).copied()
 }

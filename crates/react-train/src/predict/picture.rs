@@ -6,7 +6,6 @@ use crate::render::{Drawing, Output, Scene, mean_face, read_sound};
 use anyhow::Result;
 use ndarray::{Array1, Array3, Array4};
 use react_contracts::COEFFS;
-use react_viz::Listener;
 use react_viz::strip::{Strip, evenly, write_strip};
 use std::path::Path;
 
@@ -60,12 +59,10 @@ pub(super) fn write(
 
 /// Moments of the speaker and of the first samples.
 fn write_filmstrip(path: &Path, scene: &Scene) -> Result<()> {
-    let (samples, frames, _) = scene.coeffs.dim();
-    let shown = SHOWN[1].min(samples);
-    let labels: Vec<String> = (1..=shown).map(|k| format!("Sample {k}")).collect();
-    let people = Scene::people(scene.seed, shown + 1);
-    let faces = labels.iter().zip(scene.coeffs.outer_iter()).zip(&people[1..]);
-    let listeners: Vec<Listener> = faces.map(|((label, coeffs), avatar)| Listener { label, coeffs, avatar }).collect();
+    let frames = scene.coeffs.dim().1;
+    let labels = scene.labels(SHOWN[1]);
+    let people = Scene::people(scene.seed, labels.len() + 1);
+    let listeners = scene.listeners(&labels, &people[1..]);
     let moments = evenly(frames, 8.min(frames));
     let speaker = scene.speaker.as_ref().map(|speaker| speaker.view());
     write_strip(path, &Strip { speaker, listeners: &listeners, fps: scene.fps, frames: &moments, side: SIDES[1] })?;

@@ -5,7 +5,7 @@ use super::scene::Scene;
 use super::{flat, folder_of};
 use crate::cli;
 use anyhow::{Context, Result, ensure};
-use ndarray::{Array4, ArrayView2};
+use ndarray::Array4;
 use react_face::Avatar;
 use react_viz::Listener;
 use react_viz::video::{Film, Panel, Panels, write_frames, write_panels};
@@ -147,8 +147,7 @@ impl Drawing {
     /// Who is shown.
     fn cast(&self, scene: &Scene, samples: usize) -> Cast {
         let samples = samples.min(scene.coeffs.dim().0);
-        let truth = scene.truth.as_ref().map(|_| "True listener".to_owned());
-        let labels: Vec<String> = truth.into_iter().chain((1..=samples).map(|k| format!("Sample {k}"))).collect();
+        let labels = scene.labels(samples);
         // A sample is the same person with and without a true listener beside it.
         let avatars = self.likeness.people(scene.seed, samples).split_off(usize::from(scene.truth.is_none()));
         Cast { labels, avatars, samples }
@@ -195,14 +194,8 @@ struct Cast {
 }
 
 impl Cast {
-    /// Everybody's coefficients.
-    fn coeffs<'a>(&self, scene: &'a Scene) -> Vec<ArrayView2<'a, f32>> {
-        scene.truth.iter().map(|truth| truth.view()).chain(scene.coeffs.outer_iter().take(self.samples)).collect()
-    }
-
     fn faces<'a>(&'a self, scene: &'a Scene) -> Vec<Listener<'a>> {
-        let each = self.labels.iter().zip(self.coeffs(scene)).zip(&self.avatars);
-        each.map(|((label, coeffs), avatar)| Listener { label, coeffs, avatar }).collect()
+        scene.listeners(&self.labels, &self.avatars)
     }
 
     fn panels<'a>(&'a self, scene: &'a Scene, painted: &'a [Painted]) -> Vec<Panel<'a>> {
@@ -213,7 +206,7 @@ impl Cast {
 
     /// Names, faces and coefficients.
     #[cfg(feature = "rerun")]
-    fn listeners<'a>(&'a self, scene: &'a Scene) -> Vec<(&'a str, &'a Avatar, ArrayView2<'a, f32>)> {
+    fn listeners<'a>(&'a self, scene: &'a Scene) -> Vec<(&'a str, &'a Avatar, ndarray::ArrayView2<'a, f32>)> {
         self.faces(scene).into_iter().map(|face| (face.label, face.avatar, face.coeffs)).collect()
     }
 

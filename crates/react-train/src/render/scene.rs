@@ -13,6 +13,7 @@ use react_media::Audio;
 use react_model::Mode;
 use react_model::transvae::Noise;
 use react_random::Draws;
+use react_viz::Listener;
 
 /// One clip's reactions, ready to be drawn.
 #[derive(Clone, Debug)]
@@ -45,6 +46,18 @@ impl Scene {
     pub(crate) fn people(seed: u64, listeners: usize) -> Vec<Avatar> {
         let person = |i| Avatar::from(Person::draw(&mut Draws::new(seed, "listener of the report", i, 0)).groomed());
         (0..listeners as u32).map(person).collect()
+    }
+
+    /// The captions of the true listener, where it is known, and of the first `samples` generated ones.
+    pub(crate) fn labels(&self, samples: usize) -> Vec<String> {
+        let truth = self.truth.iter().map(|_| "True listener".to_owned());
+        truth.chain((1..=samples.min(self.coeffs.dim().0)).map(|k| format!("Sample {k}"))).collect()
+    }
+
+    /// Those who have these captions, each with a face of its own.
+    pub(crate) fn listeners<'a>(&'a self, labels: &'a [String], people: &'a [Avatar]) -> Vec<Listener<'a>> {
+        let coeffs = self.truth.iter().map(|truth| truth.view()).chain(self.coeffs.outer_iter());
+        labels.iter().zip(coeffs).zip(people).map(|((label, coeffs), avatar)| Listener { label, coeffs, avatar }).collect()
     }
 }
 
@@ -119,10 +132,7 @@ impl Stage {
     }
 
     fn median(&self) -> usize {
-        let Some(scores) = &self.scores else { return self.split.len() / 2 };
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        order.get(order.len() / 2).copied().unwrap_or(0)
+        self.scores.as_ref().map_or(self.split.len() / 2, |scores| evaluate::median(scores).unwrap_or(0))
     }
 
     /// Generates `samples` reactions to a clip, as the evaluation did, and reads what was recorded; pictures for panels of `side` pixels.

@@ -1,5 +1,6 @@
 //! Which clips get a video.
 
+use crate::evaluate::ranked;
 use anyhow::{Context, Result};
 
 /// How many clips have a video beside the three that are always there.
@@ -34,8 +35,7 @@ pub(crate) type Chosen = (usize, Option<String>);
 /// The clips with the highest, the median and the lowest score, which are the examples: nothing flatters. Then those that only the
 /// table shows.
 pub(crate) fn chosen(metric: &str, scores: &[f64], videos: Videos) -> Vec<Chosen> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let order = ranked(scores);
     let places = [("highest", 0), ("median", order.len() / 2), ("lowest", order.len().saturating_sub(1))];
     let mut chosen: Vec<Chosen> = Vec::new();
     for (word, place) in places {

@@ -5,13 +5,13 @@ use crate::config::Config;
 use crate::evaluate::Evaluation;
 use crate::render::{Likeness, Scene, Stage};
 use anyhow::Result;
-use ndarray::{ArrayView2, s};
+use ndarray::s;
 use react_data::Role;
 use react_face::Avatar;
 use react_viz::plots::{ChannelTraces, channels};
 use react_viz::strip::{Strip, evenly, write_strip};
 use react_viz::video::{Film, Panel, Panels, write_panels};
-use react_viz::{Animation, Example, Listener, Picture, Video};
+use react_viz::{Animation, Example, Picture, Video};
 
 /// Width and height of a face in the videos, in pixels.
 const PANEL_SIDE: usize = 192;
@@ -45,24 +45,13 @@ impl<'a> Drawer<'a> {
         self.stage.scene(item, self.config.evaluate.samples, PANEL_SIDE)
     }
 
-    /// The listeners of a scene: the real one, then the first samples, each with a face of its own.
-    fn listeners<'s>(&'s self, scene: &'s Scene, labels: &'s [String]) -> Vec<Listener<'s>> {
-        let coeffs: Vec<ArrayView2<'s, f32>> = scene.truth.iter().map(|t| t.view()).chain(scene.coeffs.outer_iter()).collect();
-        labels.iter().zip(coeffs).zip(&self.people).map(|((label, coeffs), avatar)| Listener { label, coeffs, avatar }).collect()
-    }
-
-    fn labels(&self, scene: &Scene) -> Vec<String> {
-        let truth = scene.truth.iter().map(|_| "True listener".to_owned());
-        truth.chain((1..=SHOWN_SAMPLES.min(scene.coeffs.dim().0)).map(|k| format!("Sample {k}"))).collect()
-    }
-
     /// The `place`-th clip to draw: its video, and its listeners in 3D. With a caption it stands among the examples, with its attributes
     /// over time and, where there is a painter, a painted sample; the others open from the table of clips, with two listeners.
     pub(super) fn example(&mut self, place: usize, item: usize, caption: Option<&str>) -> Result<Example> {
         let scene = self.scene(item)?;
-        let labels = self.labels(&scene);
+        let labels = scene.labels(SHOWN_SAMPLES);
         let path = self.run.file(&format!("clips/{}.mp4", scene.name.replace('/', "-")));
-        let listeners = self.listeners(&scene, &labels);
+        let listeners = scene.listeners(&labels, &self.people);
         let film = scene.speaker.as_ref().map(|frames| Panel::Film(Film { label: "Speaker", frames: frames.view() }));
         let painted = match scene.coeffs.outer_iter().next() {
             Some(first) if caption.is_some() => self.likeness.paint(first)?,
@@ -120,8 +109,8 @@ impl<'a> Drawer<'a> {
     /// The first clip as a filmstrip.
     pub(super) fn picture(&self) -> Result<Picture> {
         let scene = self.scene(0)?;
-        let labels = self.labels(&scene);
-        let listeners = self.listeners(&scene, &labels);
+        let labels = scene.labels(SHOWN_SAMPLES);
+        let listeners = scene.listeners(&labels, &self.people);
         let frames = evenly(scene.coeffs.dim().1, 8);
         let path = self.run.file("filmstrip.png");
         let speaker = scene.speaker.as_ref().map(|frames| frames.view());
