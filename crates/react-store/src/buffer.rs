@@ -40,30 +40,61 @@ pub fn copy_past_caches(from: &[u8], to: &mut [u8]) {
     to.copy_from_slice(from);
 }
 
+/// A line of the caches.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
+/// A page, at whose end the processor stops reading ahead.
+#[cfg(target_arch = "x86_64")]
+const PAGE: usize = 4096;
+
+/// Pages that are copied side by side, so that reading ahead goes on in the others while it begins in one: as glibc copies what is large.
+#[cfg(target_arch = "x86_64")]
+const SIDE_BY_SIDE: usize = 4;
+
 /// # Safety
 /// The processor has AVX, and both are of one length.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx")]
 unsafe fn stream(from: &[u8], to: &mut [u8]) {
-    use std::arch::x86_64::{_mm_sfence, _mm256_loadu_si256, _mm256_stream_si256};
-    const LINE: usize = 64;
+    use std::arch::x86_64::_mm_sfence;
     let head = to.as_ptr().align_offset(LINE).min(to.len());
-    to[..head].copy_from_slice(&from[..head]);
-    let lines = (to.len() - head) / LINE;
-    let (source, target) = (from[head..].as_ptr(), to[head..].as_mut_ptr());
-    for line in 0..lines {
-        // SAFETY: `lines` whole lines lie behind both pointers, and the target's begin at multiples of their length.
-        unsafe {
-            let (source, target) = (source.add(line * LINE), target.add(line * LINE));
-            let (low, high) = (_mm256_loadu_si256(source.cast()), _mm256_loadu_si256(source.add(32).cast()));
-            _mm256_stream_si256(target.cast(), low);
-            _mm256_stream_si256(target.add(32).cast(), high);
+    let (first, from) = from.split_at(head);
+    let (target, to) = to.split_at_mut(head);
+    target.copy_from_slice(first);
+    // Whole lines: groups of pages, and what is left of them.
+    let whole = to.len() / LINE * LINE;
+    let groups = whole / (PAGE * SIDE_BY_SIDE) * (PAGE * SIDE_BY_SIDE);
+    for group in (0..groups).step_by(PAGE * SIDE_BY_SIDE) {
+        for offset in (0..PAGE).step_by(LINE) {
+            for page in 0..SIDE_BY_SIDE {
+                let at = group + page * PAGE + offset;
+                // SAFETY: the line ends within the groups, which both have; the target's begins at a multiple of a line's length.
+                unsafe { stream_line(from.as_ptr().add(at), to.as_mut_ptr().add(at)) };
+            }
         }
+    }
+    for at in (groups..whole).step_by(LINE) {
+        // SAFETY: as above, within the whole lines.
+        unsafe { stream_line(from.as_ptr().add(at), to.as_mut_ptr().add(at)) };
     }
     // Other threads must see these stores as any others.
     _mm_sfence();
-    let tail = head + lines * LINE;
-    to[tail..].copy_from_slice(&from[tail..]);
+    to[whole..].copy_from_slice(&from[whole..]);
+}
+
+/// # Safety
+/// The processor has AVX, a line lies behind both pointers, and the target's begins at a multiple of its length.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+unsafe fn stream_line(source: *const u8, target: *mut u8) {
+    use std::arch::x86_64::{_mm256_loadu_si256, _mm256_stream_si256};
+    // SAFETY: both halves lie in the line.
+    unsafe {
+        let (low, high) = (_mm256_loadu_si256(source.cast()), _mm256_loadu_si256(source.add(LINE / 2).cast()));
+        _mm256_stream_si256(target.cast(), low);
+        _mm256_stream_si256(target.add(LINE / 2).cast(), high);
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +104,7 @@ mod tests {
     #[test]
     fn a_copy_past_the_caches_is_a_copy() {
         let from: Vec<u8> = (0..300_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
-        for (start, length) in [(0, 300_000), (1, 299_999), (33, 65_536), (63, 70_001), (5, 10), (0, 0)] {
+        for (start, length) in [(0, 300_000), (1, 299_999), (33, 65_536), (63, 70_001), (2, 16_383 * 5 + 1), (5, 10), (0, 0)] {
             for shift in [0, 1, 31, 40] {
                 let mut to = vec![0; shift + length + 3];
                 copy_past_caches(&from[start..start + length], &mut to[shift..shift + length]);

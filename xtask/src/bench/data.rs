@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Turns that both sides take; the best of each counts.
-const TURNS: usize = 3;
-/// Pairs for training; there is one more for validation.
-const PAIRS: usize = 3;
+const TURNS: usize = 5;
+/// Pairs for training, whose two roles fill whole batches; there is one more for validation.
+const PAIRS: usize = 4;
 /// Batches of a turn: stored, and decoded.
-const BATCHES: [&str; 2] = ["40", "3"];
+const BATCHES: [&str; 2] = ["40", "6"];
 
 pub(crate) fn run(flags: &[String]) -> Result<()> {
     let quick = flags.iter().any(|flag| flag == "--quick");
@@ -47,19 +47,30 @@ impl Bench {
         lines(&finish(Command::new(&self.ours).args(words), 2, false)?)
     }
 
+    /// One of ours on one core.
+    fn ours_bound(&self, words: &[&str]) -> Result<Vec<Value>> {
+        lines(&finish(self.bound(&self.ours).args(words), 1, false)?)
+    }
+
     /// The same with FFmpeg's decoder; none where it is not there.
     fn with_ffmpeg(&self, words: &[&str]) -> Result<Vec<Value>> {
         let Some(program) = &self.with_ffmpeg else { return Ok(Vec::new()) };
-        lines(&finish(Command::new(program).arg("ffmpeg").args(words), 2, false)?)
+        lines(&finish(self.bound(program).arg("ffmpeg").args(words), 1, false)?)
+    }
+
+    /// A program on one core: some libraries take every core whatever they are told, and two busy cores slow each other down.
+    fn bound(&self, program: &Path) -> Command {
+        if !self.taskset {
+            return Command::new(program);
+        }
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(program);
+        command
     }
 
     /// Measurements of the peer; none where a library of it is missing or fails, with a word.
     fn peer(&self, words: &[&str]) -> Vec<Value> {
-        // Some libraries take every core whatever they are told: one core each is what is compared.
-        let mut command = if self.taskset { Command::new("taskset") } else { Command::new(&self.python) };
-        if self.taskset {
-            command.args(["-c", "0"]).arg(&self.python);
-        }
+        let mut command = self.bound(Path::new(&self.python));
         command.arg(run::root().join("tests/peers/data.py")).args(words).env("PEER_REPEATS", "1");
         match finish(&mut command, 1, false).and_then(|output| lines(&output)) {
             Ok(lines) => lines,
@@ -113,17 +124,17 @@ fn one_turn(bench: &Bench, best: &mut Best, [corpus, packed, sources, mp4, wav]:
     let clear = || [packed, sources].iter().filter(|packed| Path::new(packed).exists()).try_for_each(std::fs::remove_dir_all);
     clear()?;
     let first = |lines: Vec<Value>| lines.into_iter().next().context("nothing was measured");
-    best.most("decode", number(&first(bench.ours(&["decode", mp4])?)?, "rate")?);
-    let line = first(bench.ours(&["pack", corpus, packed, "npy"])?)?;
+    best.most("decode", number(&first(bench.ours_bound(&["decode", mp4])?)?, "rate")?);
+    let line = first(bench.ours_bound(&["pack", corpus, packed, "npy"])?)?;
     best.least("pack", number(&line, "processor")?.max(f64::MIN_POSITIVE) / number(&line, "clips")?);
     best.most("pack memory", number(&line, "peak_mb")?);
-    best.least("features", number(&first(bench.ours(&["features", wav])?)?, "seconds")?);
+    best.least("features", number(&first(bench.ours_bound(&["features", wav])?)?, "seconds")?);
     for line in bench.ours(&["loader", packed, BATCHES[0]])? {
         let name = line["case"].as_str().unwrap_or_default().to_owned();
         best.most(&name, number(&line, "bytes")? / number(&line, "seconds")? / 1e9);
     }
     bench.ours(&["pack", corpus, sources, "source"])?;
-    let line = first(bench.ours(&["source", sources, BATCHES[1]])?)?;
+    let line = first(bench.ours_bound(&["source", sources, BATCHES[1]])?)?;
     best.most("source", number(&line, "frames")? / number(&line, "processor")?);
 
     if bench.with_ffmpeg.is_some() {
@@ -163,7 +174,7 @@ fn table(best: &Best, encoder: &str, bound: bool) -> Result<String> {
     let mut out = format!(
         "Clips of 751 frames of 256², {encoder}, and 30 s of 44.1 kHz sound, on tmpfs; the best turn of each side{}:\n\n\
          | what | ours | the peer | | ratio | asked for |\n|---|---|---|---|---|---|\n",
-        if bound { ", the peer bound to one core" } else { ", the peer on as many cores as it takes" }
+        if bound { ", bound to one core but for the batches" } else { ", the peer on as many cores as it takes" }
     );
     let cell = |value: Option<f64>, digits: usize| value.map_or("not run".to_owned(), |value| format!("{value:.digits$}"));
     let ratio = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}×"));
@@ -173,6 +184,15 @@ fn table(best: &Best, encoder: &str, bound: bool) -> Result<String> {
         ("the same with the feature `ffmpeg`", "decode with ffmpeg", "decode PyAV", "PyAV", true, "1.3×", 0),
         ("the same in Rust", "decode", "decode OpenCV", "OpenCV", true, "–", 0),
         ("the same", "decode", "decode decord", "decord", true, "–", 0),
+        (
+            "for comparison, FFmpeg's decoder alone: by PyAV, nothing turned into RGB",
+            "decode FFmpeg, no RGB",
+            "decode PyAV",
+            "PyAV",
+            true,
+            "–",
+            0,
+        ),
         ("packing mp4 → npy 224² with audio features, one core, s a clip", "pack", "pack peer", "the best Python route", false, "3×", 3),
         ("the same with the feature `ffmpeg`", "pack with ffmpeg", "pack peer", "the best Python route", false, "3×", 3),
         ("78 audio features of 30 s, one core, s", "features", "features peer", "torchaudio, frame by frame", false, "40×", 4),

@@ -3,12 +3,13 @@
 use crate::faces::{Cropper, Place, Square};
 use crate::prepare::{content_hash, read_journal, stamp};
 use crate::{ClipId, DataError};
-use react_media::{FrameShape, VideoReader};
+use react_media::{FrameShape, VideoIndex, VideoReader};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where a clip's frames are, in a store of sources: the contents of `SPLIT/frames/CLIP.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,13 +100,15 @@ impl Sources {
 pub(crate) struct SourceFrames {
     record: FrameSource,
     path: PathBuf,
+    /// Where the video's frames are, read when the first is asked for: that takes longer than opening the file again.
+    index: OnceLock<VideoIndex>,
 }
 
 impl SourceFrames {
     /// Reads a clip's record and checks that its video is there and unchanged.
     pub(crate) fn open(file: &Path, sources: &Sources, clip: &ClipId) -> Result<Self, DataError> {
         let record = FrameSource::read(file)?;
-        Ok(Self { path: sources.check(&record.video, clip)?, record })
+        Ok(Self { path: sources.check(&record.video, clip)?, record, index: OnceLock::new() })
     }
 
     /// The video.
@@ -135,7 +138,15 @@ impl SourceFrames {
             }
             Some(squares) => Place::Squares(squares),
         };
-        let mut video = VideoReader::open(&self.path)?;
+        let mut video = match self.index.get() {
+            Some(index) => index.reader()?,
+            None => {
+                let video = VideoReader::open(&self.path)?;
+                // Another thread that was as quick has read the same.
+                let _ = self.index.set(video.index().clone());
+                video
+            }
+        };
         let (width, height, has) = (video.info().width, video.info().height, video.info().frames);
         if end > frames || first.checked_add(end).is_none_or(|end| end > has) {
             let why = format!("frames {start} to {end} from frame {first} on are wanted, and it has {has}: run `prepare` again");

@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::video::{VideoInfo, VideoOptions};
 use convert::Converter;
 use ffmpeg_next::codec::packet::Ref as _;
-use ffmpeg_next::{Error, Packet, codec, decoder, ffi, format, frame, media};
+use ffmpeg_next::{Discard, Error, Packet, codec, decoder, ffi, format, frame, media};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::SystemTime;
@@ -144,13 +144,16 @@ pub(crate) struct FfmpegReader {
     next: usize,
     /// Decoding began in the middle; should that have been too late, it begins again at the start.
     has_jumped: bool,
+    /// Whether pictures before the wanted one are left out where no other needs them: in H.264, whose slices say so.
+    skips: bool,
 }
 
 impl FfmpegReader {
     pub(crate) fn new(plan: Arc<FfmpegPlan>) -> Result<Self, MediaError> {
         let (input, decoder) = Self::begin(&plan)?;
         let (converter, frame) = (Converter::new(decoder.width() as usize, decoder.height() as usize), frame::Video::empty());
-        Ok(Self { plan, input, decoder, converter, frame, next: 0, has_jumped: false })
+        let skips = decoder.id() == codec::Id::H264;
+        Ok(Self { plan, input, decoder, converter, frame, next: 0, has_jumped: false, skips })
     }
 
     fn begin(plan: &FfmpegPlan) -> Result<(format::context::Input, decoder::Video), MediaError> {
@@ -168,6 +171,13 @@ impl FfmpegReader {
         (self.input, self.decoder) = Self::begin(&self.plan)?;
         self.has_jumped = false;
         Ok(())
+    }
+
+    /// Begins again at the start, and leaves no picture out any more: a decoder that learns from the pictures it sees in which order to
+    /// give them may have learnt wrongly.
+    fn restart_with_all(&mut self) -> Result<(), MediaError> {
+        self.skips = false;
+        self.restart()
     }
 
     pub(crate) fn seek(&mut self, frame: usize) -> Result<(), MediaError> {
@@ -218,7 +228,7 @@ impl FfmpegReader {
             match time.cmp(&wanted) {
                 std::cmp::Ordering::Less => {}
                 std::cmp::Ordering::Equal => break,
-                std::cmp::Ordering::Greater if self.has_jumped => self.restart()?,
+                std::cmp::Ordering::Greater if self.has_jumped || self.skips => self.restart_with_all()?,
                 std::cmp::Ordering::Greater => {
                     return Err(MediaError::frame(&self.plan.path, self.next, "the decoder gave no picture for it"));
                 }
@@ -231,16 +241,23 @@ impl FfmpegReader {
 
     /// Decodes one more frame.
     fn decode(&mut self) -> Result<(), MediaError> {
-        let failed = |why: Error| MediaError::frame(&self.plan.path, self.next, why);
+        let (plan, next) = (Arc::clone(&self.plan), self.next);
+        let failed = |why: Error| MediaError::frame(&plan.path, next, why);
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
                 Ok(()) => return Ok(()),
                 Err(Error::Other { errno: ffmpeg_next::error::EAGAIN }) => {}
-                Err(Error::Eof) => return Err(MediaError::frame(&self.plan.path, self.next, "the decoder gave no picture for it")),
+                Err(Error::Eof) if self.has_jumped || self.skips => self.restart_with_all()?,
+                Err(Error::Eof) => return Err(MediaError::frame(&plan.path, next, "the decoder gave no picture for it")),
                 Err(why) => return Err(failed(why)),
             }
-            match next_packet(&self.plan.path, &mut self.input)? {
-                Some(packet) if packet.stream() == self.plan.stream => self.decoder.send_packet(&packet).map_err(failed)?,
+            match next_packet(&plan.path, &mut self.input)? {
+                Some(packet) if packet.stream() == plan.stream => {
+                    let wanted = plan.times.get(next).filter(|_| self.skips);
+                    let is_before = packet.pts().zip(wanted).is_some_and(|(time, wanted)| time < *wanted);
+                    self.decoder.skip_frame(if is_before { Discard::NonReference } else { Discard::Default });
+                    self.decoder.send_packet(&packet).map_err(failed)?;
+                }
                 Some(_) => {}
                 None => self.decoder.send_eof().map_err(failed)?,
             }
