@@ -117,22 +117,6 @@ __device__ __forceinline__ float block_max(float x) {
     return total;
 }
 
-// A barrier over all blocks of a cooperative launch. `arrived` is 0 when the launch begins and serves all its barriers; `phase`
-// begins as 0 and is the caller's own. What was written before it is seen after it (read with plain loads, not through __ldg).
-__device__ __forceinline__ void grid_barrier(unsigned* arrived, unsigned& phase) {
-    __syncthreads();
-    phase++;
-    if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
-        unsigned target = phase * gridDim.x * gridDim.y * gridDim.z;
-        __threadfence();
-        atomicAdd(arrived, 1u);
-        while (atomicAdd(arrived, 0u) < target) {
-        }
-        __threadfence();
-    }
-    __syncthreads();
-}
-
 // ---- Random numbers: Philox 4×32-10, as in react-random --------------------------------------------------------------------------
 
 __device__ __forceinline__ uint4 philox(unsigned key0, unsigned key1, uint4 c) {

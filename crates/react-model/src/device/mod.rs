@@ -12,7 +12,7 @@ mod upload;
 
 pub use readback::{Readback, Sent};
 pub use times::{KernelTime, kernel_times};
-pub use upload::{HostBatch, Lent, Source, TensorBatch, Uploads};
+pub use upload::{HostBatch, Lent, Source, TensorBatch, Upload, Uploads};
 
 use crate::{ModelError, Result};
 use candle_core::Device;

@@ -7,18 +7,16 @@
 //! There are two of each memory. The stream of copies waits for the step that still reads a memory before it writes there, and a step's
 //! stream waits for its batch's copy; the host waits for neither.
 
-use crate::Result;
+use crate::{ModelError, Result};
 use candle_core::{Device, Tensor};
-use ndarray::{Array3, Array5};
-use react_contracts::Batch;
+use ndarray::{Array3, Array5, ArrayViewD};
+use react_contracts::{AudioFeatures, Batch, Coeffs3dmm, Emotion, Frames};
 
 #[cfg(feature = "cuda")]
 use {
     super::cuda::{Number, Pinned, event},
-    crate::ModelError,
     candle_core::cuda_backend::{CudaDevice, WrapErr, cudarc::driver::CudaEvent, cudarc::driver::CudaStream},
     rayon::prelude::*,
-    react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames},
     std::sync::{Arc, Weak, mpsc},
     std::thread::JoinHandle,
 };
@@ -28,70 +26,113 @@ pub type HostBatch = Batch<Array5<u8>, Array3<f32>>;
 /// A batch of tensors.
 pub type TensorBatch = Batch<Tensor, Tensor>;
 
-/// Where batches come from; asked on a thread of [`Uploads`].
-pub trait Source: Send + 'static {
-    /// What can go wrong.
-    type Error: From<crate::ModelError> + Send + 'static;
+/// A batch in the host's memory, as it is copied: one array of bytes, and arrays of numbers.
+pub trait Upload: Send + 'static {
+    /// The same on a card.
+    type There: Send + 'static;
 
-    /// The next batch; none at the end.
-    fn next(&mut self) -> Option<Result<HostBatch, Self::Error>>;
+    /// Its bytes.
+    fn pixels(&self) -> ArrayViewD<'_, u8>;
 
-    /// A batch that is done with, for its memory.
-    fn recycle(&mut self, _batch: HostBatch) {}
+    /// Its numbers.
+    fn values(&self) -> Vec<ArrayViewD<'_, f32>>;
+
+    /// The batch of tensors: of the bytes, and of all numbers, in the order and shapes of [`Self::values`].
+    ///
+    /// # Errors
+    /// Where they do not fit together.
+    fn there(&self, pixels: Tensor, values: Vec<Tensor>) -> Result<Self::There>;
 }
 
-/// Batches on a card, the next ones on their way while one is in use.
-pub struct Uploads<E> {
+impl Upload for HostBatch {
+    type There = TensorBatch;
+
+    fn pixels(&self) -> ArrayViewD<'_, u8> {
+        self.speaker_video().get().view().into_dyn()
+    }
+
+    fn values(&self) -> Vec<ArrayViewD<'_, f32>> {
+        let arrays = [self.speaker_audio().get(), self.speaker_emotion().get(), self.listener_emotion().get(), self.listener_3dmm().get()];
+        arrays.map(|array| array.view().into_dyn()).into()
+    }
+
+    fn there(&self, pixels: Tensor, values: Vec<Tensor>) -> Result<TensorBatch> {
+        let [audio, speaker, listener, coeffs] = <[Tensor; 4]>::try_from(values)
+            .map_err(|values| super::fault(format!("a batch of {} arrays of numbers, not of 4", values.len())))?;
+        let audio = AudioFeatures::of(self.speaker_audio().features(), audio)?;
+        Ok(Batch::new(Frames::new(pixels)?, audio, Emotion::new(speaker)?, Emotion::new(listener)?, Coeffs3dmm::new(coeffs)?)?)
+    }
+}
+
+/// Where batches come from; asked on a thread of [`Uploads`].
+pub trait Source: Send + 'static {
+    /// What it gives.
+    type Batch: Upload;
+    /// What can go wrong.
+    type Error: From<ModelError> + Send + 'static;
+
+    /// The next batch; none at the end.
+    fn next(&mut self) -> Option<Result<Self::Batch, Self::Error>>;
+
+    /// A batch that is done with, for its memory.
+    fn recycle(&mut self, _batch: Self::Batch) {}
+}
+
+/// Batches `T` on a card, the next ones on their way while one is in use.
+pub struct Uploads<T, E> {
     #[cfg(feature = "cuda")]
-    ring: Ring<E>,
+    ring: Ring<T, E>,
     #[cfg(not(feature = "cuda"))]
-    never: (std::convert::Infallible, std::marker::PhantomData<E>),
+    never: (std::convert::Infallible, std::marker::PhantomData<(T, E)>),
 }
 
 /// A batch on a card, until it is dropped: its tensors must not be used after that, not even by what was queued later.
-pub struct Lent {
+pub struct Lent<T> {
     #[cfg(feature = "cuda")]
-    lent: LentSlot,
+    lent: LentSlot<T>,
     #[cfg(not(feature = "cuda"))]
-    never: std::convert::Infallible,
+    never: (std::convert::Infallible, std::marker::PhantomData<T>),
 }
 
 #[cfg(not(feature = "cuda"))]
-impl<E: From<crate::ModelError> + Send + 'static> Uploads<E> {
+impl<T: Send + 'static, E: From<ModelError> + Send + 'static> Uploads<T, E> {
     /// Begins to fetch batches for a card.
     ///
     /// # Errors
     /// Without the feature `cuda` always: batches of the processor need no copy.
-    pub fn new(_device: &Device, _source: impl Source<Error = E>) -> Result<Self> {
+    pub fn new<S: Source<Error = E>>(_device: &Device, _source: S) -> Result<Self>
+    where
+        S::Batch: Upload<There = T>,
+    {
         Err(super::fault("only a CUDA card gets its batches by copies".to_owned()))
     }
 }
 
 #[cfg(not(feature = "cuda"))]
-impl<E> Iterator for Uploads<E> {
-    type Item = Result<Lent, E>;
+impl<T, E> Iterator for Uploads<T, E> {
+    type Item = Result<Lent<T>, E>;
 
-    fn next(&mut self) -> Option<Result<Lent, E>> {
+    fn next(&mut self) -> Option<Result<Lent<T>, E>> {
         match self.never.0 {}
     }
 }
 
 #[cfg(not(feature = "cuda"))]
-impl std::ops::Deref for Lent {
-    type Target = TensorBatch;
+impl<T> std::ops::Deref for Lent<T> {
+    type Target = T;
 
-    fn deref(&self) -> &TensorBatch {
-        match self.never {}
+    fn deref(&self) -> &T {
+        match self.never.0 {}
     }
 }
 
-impl<E> std::fmt::Debug for Uploads<E> {
+impl<T, E> std::fmt::Debug for Uploads<T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Uploads").finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for Lent {
+impl<T> std::fmt::Debug for Lent<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lent").finish_non_exhaustive()
     }
@@ -109,20 +150,21 @@ const CHUNK: usize = 4 << 20;
 
 /// Where arrays of these lengths begin when they lie in one memory, and its length.
 #[cfg(any(feature = "cuda", test))]
-fn places<const N: usize>(lengths: [usize; N]) -> ([usize; N], usize) {
+fn places(lengths: impl Iterator<Item = usize>) -> (Vec<usize>, usize) {
     let mut end = 0;
-    let starts = lengths.map(|length| {
+    let place = |length: usize| {
         let start = end;
         end += length.next_multiple_of(ALIGNED);
         start
-    });
+    };
+    let starts = lengths.map(place).collect();
     (starts, end)
 }
 
 #[cfg(feature = "cuda")]
-struct Ring<E> {
+struct Ring<T, E> {
     compute: Arc<CudaStream>,
-    full: mpsc::Receiver<Result<Filled, E>>,
+    full: mpsc::Receiver<Result<Filled<T>, E>>,
     /// The only one that holds the channel open: a batch that outlives this must not keep the thread.
     free: Option<Arc<mpsc::Sender<Slot>>>,
     thread: Option<JoinHandle<()>>,
@@ -140,26 +182,33 @@ struct Slot {
 }
 
 #[cfg(feature = "cuda")]
-struct Filled {
+struct Filled<T> {
     slot: Slot,
-    batch: TensorBatch,
+    batch: T,
 }
 
+/// What is filled from a source.
 #[cfg(feature = "cuda")]
-struct LentSlot {
-    batch: TensorBatch,
+type FilledBy<S> = Filled<<<S as Source>::Batch as Upload>::There>;
+
+#[cfg(feature = "cuda")]
+struct LentSlot<T> {
+    batch: T,
     compute: Arc<CudaStream>,
     slot: Option<Slot>,
     free: Weak<mpsc::Sender<Slot>>,
 }
 
 #[cfg(feature = "cuda")]
-impl<E: From<ModelError> + Send + 'static> Uploads<E> {
+impl<T: Send + 'static, E: From<ModelError> + Send + 'static> Uploads<T, E> {
     /// Begins to fetch batches for a card.
     ///
     /// # Errors
     /// [`ModelError::Config`] where the device is no card, Candle's where it has no memory.
-    pub fn new(device: &Device, source: impl Source<Error = E>) -> Result<Self> {
+    pub fn new<S: Source<Error = E>>(device: &Device, source: S) -> Result<Self>
+    where
+        S::Batch: Upload<There = T>,
+    {
         let Device::Cuda(card) = device else {
             return Err(super::fault("only a CUDA card gets its batches by copies".to_owned()));
         };
@@ -190,10 +239,10 @@ impl<E: From<ModelError> + Send + 'static> Uploads<E> {
 
 /// What is queued after a batch was taken waits on the card until it is there.
 #[cfg(feature = "cuda")]
-impl<E: From<ModelError>> Iterator for Uploads<E> {
-    type Item = Result<Lent, E>;
+impl<T, E: From<ModelError>> Iterator for Uploads<T, E> {
+    type Item = Result<Lent<T>, E>;
 
-    fn next(&mut self) -> Option<Result<Lent, E>> {
+    fn next(&mut self) -> Option<Result<Lent<T>, E>> {
         let Ring { compute, full, free, .. } = &self.ring;
         let Filled { slot, batch } = match full.recv().ok()? {
             Ok(filled) => filled,
@@ -208,7 +257,7 @@ impl<E: From<ModelError>> Iterator for Uploads<E> {
 }
 
 #[cfg(feature = "cuda")]
-impl<E> Drop for Ring<E> {
+impl<T, E> Drop for Ring<T, E> {
     fn drop(&mut self) {
         // The thread ends when nobody can send it a memory, or take one from it.
         self.free = None;
@@ -220,16 +269,16 @@ impl<E> Drop for Ring<E> {
 }
 
 #[cfg(feature = "cuda")]
-impl std::ops::Deref for Lent {
-    type Target = TensorBatch;
+impl<T> std::ops::Deref for Lent<T> {
+    type Target = T;
 
-    fn deref(&self) -> &TensorBatch {
+    fn deref(&self) -> &T {
         &self.lent.batch
     }
 }
 
 #[cfg(feature = "cuda")]
-impl Drop for LentSlot {
+impl<T> Drop for LentSlot<T> {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else { return };
         // Without the event the memory could be written too early: then it is not used again, and the batches end.
@@ -275,7 +324,7 @@ struct Filler<S> {
 
 #[cfg(feature = "cuda")]
 impl<S: Source> Filler<S> {
-    fn fill(&mut self, slot: Slot) -> Option<Result<Filled, S::Error>> {
+    fn fill(&mut self, slot: Slot) -> Option<Result<FilledBy<S>, S::Error>> {
         match self.source.next()? {
             Err(error) => Some(Err(error)),
             Ok(batch) => {
@@ -287,38 +336,25 @@ impl<S: Source> Filler<S> {
     }
 
     /// Copies a batch to the slot's pinned memory, and queues the copy from there to the card.
-    fn send(&self, mut slot: Slot, batch: &HostBatch) -> Result<Filled> {
-        let video = batch.speaker_video().get();
-        let arrays = [
-            batch.speaker_audio().get().view(),
-            batch.speaker_emotion().get().view(),
-            batch.listener_emotion().get().view(),
-            batch.listener_3dmm().get().view(),
-        ];
-        let (starts, count) = places(arrays.each_ref().map(ndarray::ArrayBase::len));
+    fn send<B: Upload>(&self, mut slot: Slot, batch: &B) -> Result<Filled<B::There>> {
+        let (video, arrays) = (batch.pixels(), batch.values());
+        let (starts, count) = places(arrays.iter().map(ndarray::ArrayBase::len));
         // The last copy from here must be over before the host writes again.
         slot.copied.synchronize().w()?;
         if slot.pixels.0.len() < video.len() || slot.values.0.len() < count {
             slot = Slot::new(&self.card, video.len(), count)?;
         }
         copy_all(video.as_slice(), video.iter().copied(), &mut slot.pixels.0.values()?[..video.len()]);
-        for (array, start) in arrays.iter().zip(starts) {
-            copy_all(array.as_slice(), array.iter().copied(), &mut slot.values.0.values()?[start..start + array.len()]);
+        for (array, start) in arrays.iter().zip(&starts) {
+            copy_all(array.as_slice(), array.iter().copied(), &mut slot.values.0.values()?[*start..start + array.len()]);
         }
         self.copies.wait(&slot.used).w()?;
         slot.pixels.0.copy_to(video.len(), &slot.pixels.1, &self.copies)?;
         slot.values.0.copy_to(count, &slot.values.1, &self.copies)?;
         slot.copied.record(&self.copies).w()?;
         let pixels = slot.pixels.1.narrow(0, 0, video.len())?.reshape(video.shape())?;
-        let [audio, speaker, listener, coeffs] = [0, 1, 2, 3]
-            .map(|i| -> Result<Tensor> { Ok(slot.values.1.narrow(0, starts[i], arrays[i].len())?.reshape(arrays[i].shape())?) });
-        let batch = Batch::new(
-            Frames::new(pixels)?,
-            AudioFeatures::of(batch.speaker_audio().features(), audio?)?,
-            Emotion::new(speaker?)?,
-            Emotion::new(listener?)?,
-            Coeffs3dmm::new(coeffs?)?,
-        )?;
+        let tensors = arrays.iter().zip(starts).map(|(array, start)| slot.values.1.narrow(0, start, array.len())?.reshape(array.shape()));
+        let batch = batch.there(pixels, tensors.collect::<candle_core::Result<_>>()?)?;
         Ok(Filled { slot, batch })
     }
 }
@@ -338,8 +374,8 @@ mod tests {
 
     #[test]
     fn arrays_in_one_memory_begin_aligned_and_do_not_overlap() {
-        assert_eq!(places([78, 25, 64, 1]), ([0, 128, 192, 256], 320));
-        assert_eq!(places([0, 3]), ([0, 0], 64));
+        assert_eq!(places([78, 25, 64, 1].into_iter()), (vec![0, 128, 192, 256], 320));
+        assert_eq!(places([0, 3].into_iter()), (vec![0, 0], 64));
     }
 
     #[cfg(not(feature = "cuda"))]
@@ -347,7 +383,8 @@ mod tests {
     fn the_processor_needs_no_copies() {
         struct Nothing;
         impl Source for Nothing {
-            type Error = crate::ModelError;
+            type Batch = HostBatch;
+            type Error = ModelError;
             fn next(&mut self) -> Option<Result<HostBatch>> {
                 None
             }

@@ -173,7 +173,7 @@ fn describe(launch: &Launch, arrays: &[Vec<u8>]) -> (Vec<u8>, Vec<Slot>) {
     let number = |out: &mut Vec<u8>, x: u32| out.extend(x.to_le_bytes());
     number(&mut out, launch.kernel.len() as u32);
     out.extend(launch.kernel.as_bytes());
-    for x in launch.grid.iter().chain(&launch.block).chain(&[launch.shared, u32::from(launch.cooperative), used.len() as u32]) {
+    for x in launch.grid.iter().chain(&launch.block).chain(&[launch.shared, used.len() as u32]) {
         number(&mut out, *x);
     }
     for slot in &used {

@@ -64,8 +64,6 @@ pub(crate) struct Launch {
     pub(crate) block: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub(crate) shared: u32,
-    /// Whether all blocks must be resident at once (a cooperative launch, for a barrier over the grid).
-    pub(crate) cooperative: bool,
     pub(crate) args: Vec<Arg>,
 }
 
@@ -185,7 +183,7 @@ impl Plan {
 
     /// `grid` blocks of `block` threads with `shared` bytes of shared memory.
     pub(crate) fn blocks(&mut self, kernel: &'static str, grid: [u32; 3], block: u32, shared: u32, args: Vec<Arg>) {
-        self.launch(Launch { kernel, grid, block: [block, 1, 1], shared, cooperative: false, args });
+        self.launch(Launch { kernel, grid, block: [block, 1, 1], shared, args });
     }
 
     pub(crate) fn launch(&mut self, launch: Launch) {
@@ -216,8 +214,6 @@ impl Type {
 /// Shared memory of a block without asking for more; and what an A100 gives to the one that asks.
 const SHARED: u32 = 48 << 10;
 pub(crate) const MOST_SHARED: u32 = 163 << 10;
-/// Blocks of a cooperative launch: one on each multiprocessor of an A100 (an H100 has more).
-pub(crate) const MOST_COOPERATIVE: u32 = 108;
 
 impl Launch {
     /// Whether the kernel must be told that it may take more shared memory.
@@ -232,7 +228,7 @@ impl Plan {
     /// # Errors
     /// A sentence on what is beyond a limit.
     pub(crate) fn check(&self, launch: &Launch) -> Result<(), String> {
-        let Launch { kernel, grid: [x, y, z], block, shared, cooperative, .. } = launch;
+        let Launch { kernel, grid: [x, y, z], block, shared, .. } = launch;
         let threads = block.iter().map(|n| u64::from(*n)).product::<u64>();
         let fault = |what: String| Err(format!("{kernel}: {what}"));
         if *x == 0 || *y == 0 || *z == 0 || threads == 0 {
@@ -246,9 +242,6 @@ impl Plan {
         }
         if *shared > MOST_SHARED {
             return fault(format!("{shared} bytes of shared memory"));
-        }
-        if *cooperative && u64::from(*x) * u64::from(*y) * u64::from(*z) > u64::from(MOST_COOPERATIVE) {
-            return fault(format!("{:?} blocks that must be resident together", launch.grid));
         }
         let slots = launch.args.iter().flat_map(|arg| match arg {
             Arg::Array(slot) => std::slice::from_ref(slot),
@@ -267,14 +260,14 @@ mod tests {
     use super::*;
 
     /// A launch of `grid` blocks of `block` threads, and whether it passes.
-    fn passes(grid: [u32; 3], block: [u32; 3], shared: u32, cooperative: bool) -> bool {
-        Plan::default().check(&Launch { kernel: "k", grid, block, shared, cooperative, args: vec![Arg::U32(1)] }).is_ok()
+    fn passes(grid: [u32; 3], block: [u32; 3], shared: u32) -> bool {
+        Plan::default().check(&Launch { kernel: "k", grid, block, shared, args: vec![Arg::U32(1)] }).is_ok()
     }
 
     #[test]
     fn launches_are_within_a_card_s_limits() {
-        assert!(passes([i32::MAX as u32, 65535, 65535], [1024, 1, 1], MOST_SHARED, false));
-        assert!(passes([MOST_COOPERATIVE, 1, 1], [32, 8, 4], 0, true));
+        assert!(passes([i32::MAX as u32, 65535, 65535], [1024, 1, 1], MOST_SHARED));
+        assert!(passes([1, 1, 1], [32, 8, 4], 0));
         for (grid, block) in [
             ([0, 1, 1], [1, 1, 1]),
             ([1, 1, 1], [32, 0, 1]),
@@ -284,17 +277,16 @@ mod tests {
             ([1, 1, 1], [1024, 2, 1]),
             ([1, 1, 1], [1, 1, 65]),
         ] {
-            assert!(!passes(grid, block, 0, false), "{grid:?} {block:?}");
+            assert!(!passes(grid, block, 0), "{grid:?} {block:?}");
         }
-        assert!(!passes([1, 1, 1], [32, 1, 1], MOST_SHARED + 1, false));
-        assert!(!passes([MOST_COOPERATIVE, 2, 1], [32, 1, 1], 0, true));
+        assert!(!passes([1, 1, 1], [32, 1, 1], MOST_SHARED + 1));
     }
 
     #[test]
     fn arrays_of_a_launch_are_the_plan_s() {
         let mut plan = Plan::default();
         let x = plan.input(Type::F32, 4);
-        let with = |args| Launch { kernel: "k", grid: [1; 3], block: [32, 1, 1], shared: 0, cooperative: false, args };
+        let with = |args| Launch { kernel: "k", grid: [1; 3], block: [32, 1, 1], shared: 0, args };
         assert!(plan.check(&with(vec![Arg::Array(x), Arg::Table(vec![x])])).is_ok());
         assert!(plan.check(&with(vec![Arg::Table(vec![x, Slot(1)])])).is_err());
     }

@@ -1,8 +1,7 @@
 // Runs one launch of one kernel on the CPU, to find what a card would hide: reads and writes outside an array, lanes missing at a
-// barrier, arrays nobody wrote. Blocks run in turn and in no natural order (on threads of their own where the launch is cooperative);
-// the threads of a block are coroutines.
+// barrier, arrays nobody wrote. Blocks run in turn and in no natural order; the threads of a block are coroutines.
 //
-// stdin:  name, grid (3), block (3), shared, cooperative, count of arrays, each: bytes and content; count of arguments, each: kind
+// stdin:  name, grid (3), block (3), shared, count of arrays, each: bytes and content; count of arguments, each: kind
 //         and value: 0 array (its number), 1 unsigned, 2 float (bits), 3 null, 4 table (count, numbers of arrays), 5 numbers (count, numbers).
 // stdout: "ok" and the arrays' contents, or "no" and a sentence. All numbers are 32 bits, little endian; strings: length and bytes.
 #include "emulator.h"
@@ -13,7 +12,6 @@
 #include <cstdlib>
 #include <string>
 #include <sys/mman.h>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 #if !defined(__x86_64__)
@@ -132,7 +130,7 @@ struct Block {
     bool resume(unsigned i);
     bool release_warps();
 };
-__thread Block* block;
+Block* block;
 
 unsigned char* map(size_t bytes) {
     void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -364,22 +362,12 @@ void read_arguments() {
     if (types != kernel->types) answer_no("takes arguments " + std::string(kernel->types) + ", is given " + types);
 }
 
-void run_blocks(bool cooperative) {
+void run_blocks() {
     uint64_t n = uint64_t{whole_grid.x} * whole_grid.y * whole_grid.z;
     auto index = [](uint64_t i) {
         return uint3{static_cast<unsigned>(i % whole_grid.x), static_cast<unsigned>(i / whole_grid.x % whole_grid.y),
                      static_cast<unsigned>(i / whole_grid.x / whole_grid.y)};
     };
-    if (cooperative) {
-        std::vector<std::thread> running;
-        for (uint64_t i = 0; i < n; i++)
-            running.emplace_back([=] {
-                watch_faults();
-                Block().run(index(i));
-            });
-        for (std::thread& thread : running) thread.join();
-        return;
-    }
     // Every block once, in steps of a prime that does not divide their number.
     uint64_t step = 7919;
     while (n % step == 0) step = step == 7919 ? 104729 : step + 2;
@@ -389,9 +377,9 @@ void run_blocks(bool cooperative) {
 }  // namespace
 
 namespace emulator {
-__thread Thread* current = nullptr;
-__thread uint3 block_index;
-__thread dim3 block_size, grid_size;
+Thread* current = nullptr;
+uint3 block_index;
+dim3 block_size, grid_size;
 void* dynamic_shared() {
     if (shared_bytes == 0) answer_no("uses shared memory, but the launch has none");
     return block->shared;
@@ -410,7 +398,6 @@ int main() {
     if (!kernel) answer_no("no such kernel");
     for (unsigned* at : {&whole_grid.x, &whole_grid.y, &whole_grid.z, &whole_block.x, &whole_block.y, &whole_block.z, &shared_bytes})
         *at = number();
-    bool cooperative = number() != 0;
     read_arrays();
     read_arguments();
     watch_faults();
@@ -419,7 +406,7 @@ int main() {
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGALRM}) sigaction(signal, &action, nullptr);
     alarm(300);
-    run_blocks(cooperative);
+    run_blocks();
     check_surroundings();
     put("ok", 2);
     for (const Array& a : arrays) put(a.begin, a.bytes);

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <sched.h>
 #include <type_traits>
 #include <utility>
 
@@ -15,8 +14,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
-// Each block runs on its own system thread where blocks are resident together.
-#define __shared__ static thread_local
+#define __shared__ static
 #define __constant__ static const
 
 struct uint3 { unsigned x, y, z; };
@@ -47,9 +45,9 @@ struct Thread {
     Thread* warp;  // Its warp's first thread.
     unsigned warp_size;
 };
-extern __thread Thread* current;
-extern __thread uint3 block_index;
-extern __thread dim3 block_size, grid_size;
+extern Thread* current;
+extern uint3 block_index;
+extern dim3 block_size, grid_size;
 
 void* dynamic_shared();
 void block_barrier();
@@ -124,28 +122,10 @@ inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask,
 inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) == mask; }
 inline unsigned __activemask() { emulator::fail("__activemask is not portable: give the mask"); }
 
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __threadfence_block() {}
-inline void __nanosleep(unsigned) { sched_yield(); }
-// Blocks that wait for each other spin on an atomic: let the others run.
-inline unsigned atomicAdd(unsigned* at, unsigned by) {
-    if (by == 0) sched_yield();
-    return __atomic_fetch_add(at, by, __ATOMIC_SEQ_CST);
-}
-inline unsigned atomicExch(unsigned* at, unsigned value) { return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST); }
-inline unsigned atomicOr(unsigned* at, unsigned value) { return __atomic_fetch_or(at, value, __ATOMIC_SEQ_CST); }
-inline unsigned atomicCAS(unsigned* at, unsigned expected, unsigned value) {
-    __atomic_compare_exchange_n(at, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    return expected;
-}
+// Threads run in turn: nothing comes between reading and writing.
 inline unsigned atomicMin(unsigned* at, unsigned value) {
-    unsigned old = __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    while (value < old && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
-    return old;
-}
-inline unsigned atomicMax(unsigned* at, unsigned value) {
-    unsigned old = __atomic_load_n(at, __ATOMIC_SEQ_CST);
-    while (value > old && !__atomic_compare_exchange_n(at, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
+    unsigned old = *at;
+    if (value < old) *at = value;
     return old;
 }
 
@@ -153,10 +133,6 @@ template <typename T>
 inline T __ldg(const T* at) { return *at; }
 template <typename T>
 inline T __ldcs(const T* at) { return *at; }
-template <typename T>
-inline T __ldcg(const T* at) { return __atomic_load_n(at, __ATOMIC_SEQ_CST); }
-inline float __ldcg(const float* at) { return *const_cast<const volatile float*>(at); }
-inline float4 __ldcg(const float4* at) { return *at; }
 template <typename T>
 inline void __stcs(T* at, T value) { *at = value; }
 template <typename T>

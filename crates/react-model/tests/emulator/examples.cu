@@ -27,16 +27,6 @@ extern "C" __global__ void react_votes(const float* x, float* y, unsigned*, unsi
     if (threadIdx.x / 32 == 1) y[threadIdx.x] = 11.0f;
 }
 
-// Twice: y becomes the next block's, plus 1.
-extern "C" __global__ void react_turn(const float* x, float* y, unsigned* arrived, unsigned n) {
-    unsigned i = blockIdx.x * blockDim.x + threadIdx.x, phase = 0;
-    y[i] = x[i] + 1.0f;
-    grid_barrier(arrived, phase);
-    float next = y[(i + blockDim.x) % n];
-    grid_barrier(arrived, phase);
-    y[i] = next + 1.0f;
-}
-
 extern "C" __global__ void react_leaves_half(const float*, float* y, unsigned*, unsigned n) {
     if (threadIdx.x < n / 2) y[threadIdx.x] = 0.0f;
 }

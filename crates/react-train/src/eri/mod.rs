@@ -1,5 +1,6 @@
 //! The second job: emotional reaction intensities of a face, a voice, or both (Hume-Reaction).
 
+mod batches;
 mod config;
 mod data;
 mod evaluate;

@@ -1,25 +1,24 @@
 //! Training: batches, losses, steps, validation, checkpoints. A stopped training goes on from its last checkpoint, and gives the
 //! bits of an undisturbed one: order, modality dropout and dropout are functions of (seed, step).
 
+use super::batches::{Batches, Labelled, Maker};
 use super::config::EriConfig;
-use super::data::{device, labels, predictions, score};
+use super::data::{labels, predictions, score};
 use super::events::EriEvents;
 use super::features::Features;
 use super::run::{Record, SeedRun};
-use crate::tensors::array;
 use crate::train::{Interrupted, Stop};
 use crate::{Compute, Progress};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::Tensor;
-use ndarray::{Array2, ArrayView2, Ix2};
-use react_data::hume::{EriPacked, EriSplit, order};
+use react_data::hume::{EriPacked, EriSplit};
 use react_model::Params;
 use react_model::device::{Readback, Sent};
-use react_model::eri::{Eri, EriLoss, Modalities, eri_loss, modality_dropout};
+use react_model::eri::{Eri, EriLoss, Modalities, eri_loss};
 use react_model::optim::{AdamW, AdamWConfig, Gradients};
 use react_model::weights::{self, Tensors, Training};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Weights to begin with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,9 +35,8 @@ pub struct Beginnings<'a> {
 struct State<'a> {
     config: &'a EriConfig,
     run: &'a SeedRun,
-    train: EriSplit,
+    maker: Arc<Maker>,
     validation: EriSplit,
-    labels: Vec<usize>,
     features: Option<Features>,
     compute: Compute,
     readback: Readback,
@@ -68,12 +66,13 @@ struct Pending {
 pub fn train(config: &EriConfig, run: &SeedRun, beginnings: &Beginnings<'_>, stop: &Stop) -> Result<f64> {
     let _listening = stop.listen();
     let mut state = State::new(config, run, beginnings)?;
-    let per_epoch = state.batches_per_epoch();
+    let per_epoch = state.maker.per_epoch();
     let steps = u64::from(config.train.epochs) * per_epoch;
     let progress = Progress::resumed("train", steps, state.adam.steps());
     let mut events = EriEvents::open(config, run, &state.records)?;
+    let mut batches = Batches::open(&state.compute, &state.maker, state.adam.steps()..steps)?;
     for step in state.adam.steps()..steps {
-        let made = state.step(step, steps, per_epoch)?;
+        let made = state.step(step, steps, per_epoch, &*batches.next()?)?;
         state.keep(made, &progress, &mut events)?;
         let ended = (step + 1).is_multiple_of(per_epoch);
         let stopped = stop.asked(step + 1) && step + 1 < steps;
@@ -107,10 +106,6 @@ impl<'a> State<'a> {
         let params = Params::on(config.seed, compute.device());
         let model = Eri::new(config.network(train.emotions().len()), &params.root())?;
         begin(config, &params, beginnings)?;
-        let labels = match config.train.shuffle_labels {
-            true => order(config.seed ^ 0x5eed, 0, train.len()),
-            false => (0..train.len()).collect(),
-        };
         let adam =
             AdamW::new(AdamWConfig { weight_decay: config.train.weight_decay, decay_biases_and_norms: false, ..AdamWConfig::default() });
         let notes = notes(config, train.emotions())?;
@@ -121,9 +116,8 @@ impl<'a> State<'a> {
             records: Vec::new(),
             config,
             run,
-            train,
+            maker: Arc::new(Maker::new(config, train, features.clone())),
             validation,
-            labels,
             features,
             compute,
             params,
@@ -157,17 +151,12 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// Whole batches only: the correlation of a few clips is noise.
-    fn batches_per_epoch(&self) -> u64 {
-        (self.train.len() / self.config.train.batch.min(self.train.len())).max(1) as u64
-    }
-
     /// A step; returns the record that was finished: this one's, or on a card that of the step before it, so that the card never
     /// waits for the host to look at a number.
-    fn step(&mut self, step: u64, steps: u64, per_epoch: u64) -> Result<Option<Record>> {
+    fn step(&mut self, step: u64, steps: u64, per_epoch: u64, batch: &Labelled) -> Result<Option<Record>> {
         let place = || format!("step {step}");
         let (train, epoch) = (&self.config.train, u32::try_from(step / per_epoch)?);
-        let loss = self.loss(step, epoch, usize::try_from(step % per_epoch)?).with_context(place)?;
+        let loss = self.loss(step, batch).with_context(place)?;
         let losses = self.readback.send(&[&loss.total, &loss.mse, &loss.correlation])?;
         let share = train.rate_at(step, steps);
         let rate = |name: &str| share * if name.starts_with(BACKBONE) { train.backbone_learning_rate } else { train.learning_rate };
@@ -186,24 +175,10 @@ impl<'a> State<'a> {
     }
 
     /// The loss of a step's batch.
-    fn loss(&self, step: u64, epoch: u32, place: usize) -> Result<EriLoss> {
-        let (config, train) = (self.config, &self.config.train);
-        let order = order(config.seed, epoch, self.train.len());
-        let size = train.batch.min(order.len());
-        let items = &order[place * size..(place + 1) * size];
-        let features = self.features.as_ref().map(|features| features.batch(&self.train, items)).transpose()?;
+    fn loss(&self, step: u64, batch: &Labelled) -> Result<EriLoss> {
         let draw = u32::try_from(step).context("more than 2³² steps")?;
-        let mut batch = self.train.batch(items)?;
-        if config.model.modalities == Modalities::Fusion {
-            let kept = array(&modality_dropout(config.seed, draw, size, train.modality_dropout)?)?.into_dimensionality::<Ix2>()?;
-            batch.keep = drop_modalities(batch.keep.view(), kept.view());
-        }
-        let input = device(batch, features, &self.compute)?;
-        let rows = items.iter().map(|i| self.train.labels(self.labels[*i]).unwrap_or_default());
-        let shape = (size, self.train.emotions().len());
-        let labels = Tensor::from_vec(rows.flatten().copied().collect(), shape, self.compute.device())?;
-        let intensity = self.model.forward(&input, &self.compute.train(config.seed, draw))?.intensity;
-        Ok(eri_loss(&intensity, &labels, train.lambda)?)
+        let intensity = self.model.forward(&batch.input, &self.compute.train(self.config.seed, draw))?.intensity;
+        Ok(eri_loss(&intensity, &batch.labels, self.config.train.lambda)?)
     }
 
     /// What is still to be said of the last step. Before anything is kept of it.
@@ -268,17 +243,6 @@ fn finite(values: &[f32]) -> Result<[f64; 3]> {
     let [total, mse, correlation] = [total, mse, correlation].map(f64::from);
     ensure!(total.is_finite(), "the loss is not finite: mean squared error {mse}, correlation {correlation}");
     Ok([total, mse, correlation])
-}
-
-/// What is there and was not dropped, `[b, 2]`; where a clip has one modality only, it keeps it.
-fn drop_modalities(there: ArrayView2<'_, f32>, kept: ArrayView2<'_, f32>) -> Array2<f32> {
-    let mut both = &there * &kept;
-    for (mut row, there) in both.outer_iter_mut().zip(there.outer_iter()) {
-        if row.iter().all(|x| *x == 0.0) {
-            row.assign(&there);
-        }
-    }
-    both
 }
 
 /// Sets the weights that a training begins with.

@@ -15,13 +15,13 @@ pub(super) enum Batches {
     /// For the processor: a batch's values are moved into its tensors.
     Here(Prefetch),
     /// For a card: copied while it computes.
-    There(Uploads<anyhow::Error>),
+    There(Uploads<DeviceBatch, anyhow::Error>),
 }
 
 /// A batch, until it is dropped.
-pub(super) enum Batch {
-    Here(DeviceBatch),
-    There(Lent),
+pub(crate) enum Batch<T> {
+    Here(T),
+    There(Lent<T>),
 }
 
 impl Batches {
@@ -37,9 +37,9 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = Result<Batch>;
+    type Item = Result<Batch<DeviceBatch>>;
 
-    fn next(&mut self) -> Option<Result<Batch>> {
+    fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Here(batches) => {
                 let batch = batches.next()?;
@@ -50,10 +50,10 @@ impl Iterator for Batches {
     }
 }
 
-impl Deref for Batch {
-    type Target = DeviceBatch;
+impl<T> Deref for Batch<T> {
+    type Target = T;
 
-    fn deref(&self) -> &DeviceBatch {
+    fn deref(&self) -> &T {
         match self {
             Self::Here(batch) => batch,
             Self::There(batch) => batch,
@@ -65,6 +65,7 @@ impl Deref for Batch {
 struct Ahead(Prefetch);
 
 impl Source for Ahead {
+    type Batch = HostBatch;
     type Error = anyhow::Error;
 
     fn next(&mut self) -> Option<Result<HostBatch>> {

@@ -96,8 +96,7 @@ pub(super) fn run(plan: &Plan, launch: &Launch, device: &CudaDevice, stream: &Ar
     }
     let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
     let [[gx, gy, gz], [bx, by, bz]] = [launch.grid, launch.block];
-    let start = if launch.cooperative { result::launch_cooperative_kernel } else { result::launch_kernel };
     // SAFETY: the plan's tests run the same arguments on the emulator, which checks their number and types and every access.
-    unsafe { start(function.cu_function(), (gx, gy, gz), (bx, by, bz), launch.shared, stream.cu_stream(), &mut pointers) }
+    unsafe { result::launch_kernel(function.cu_function(), (gx, gy, gz), (bx, by, bz), launch.shared, stream.cu_stream(), &mut pointers) }
         .map_err(|e| candle_core::Error::Msg(format!("{}: {e}", launch.kernel)).bt())
 }

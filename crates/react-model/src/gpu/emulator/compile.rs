@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use std::{env, fs};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emulator");
-const FLAGS: [&str; 6] = ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-pthread", "-w"];
+const FLAGS: [&str; 5] = ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-w"];
 
 fn compiler() -> Option<&'static str> {
     static COMPILER: OnceLock<Option<&str>> = OnceLock::new();

@@ -5,14 +5,14 @@ use super::*;
 /// Kernels that show what the emulator does; right ones and wrong ones.
 const KERNELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/emulator");
 
-fn one(kernel: &'static str, grid: u32, block: u32, shared: u32, len: usize, cooperative: bool) -> Option<Result<Vec<f32>, String>> {
+fn one(kernel: &'static str, grid: u32, block: u32, shared: u32, len: usize) -> Option<Result<Vec<f32>, String>> {
     let mut plan = Plan::default();
     let x = plan.input(Type::F32, len);
     let y = plan.output(Type::F32, len);
     let count = plan.scratch(Type::U32, 1);
     let count = plan.zeroed(count);
     let args = vec![Arg::Array(x), Arg::Array(y), Arg::Array(count), Arg::U32(len as u32)];
-    plan.launch(Launch { kernel, grid: [grid, 1, 1], block: [block, 1, 1], shared, cooperative, args });
+    plan.launch(Launch { kernel, grid: [grid, 1, 1], block: [block, 1, 1], shared, args });
     let values: Vec<f32> = (0..len).map(|i| i as f32).collect();
     match run_in(Path::new(KERNELS), &plan, &[Host::F32(values)]) {
         Ok(done) => Some(Ok(done?.outputs[0].floats())),
@@ -23,29 +23,22 @@ fn one(kernel: &'static str, grid: u32, block: u32, shared: u32, len: usize, coo
 #[test]
 fn shuffles_barriers_and_shared_memory() {
     for (kernel, shared) in [("react_reverse_shared", 96 * 4), ("react_reverse_shuffles", 0)] {
-        let Some(found) = one(kernel, 3, 96, shared, 200, false) else { return };
+        let Some(found) = one(kernel, 3, 96, shared, 200) else { return };
         let want: Vec<f32> = (0..200)
             .map(|i| if kernel.ends_with("shared") { i / 96 * 96 + (95 - i % 96) } else { i / 32 * 32 + (31 - i % 32) })
             .map(|i| if i < 200 { i as f32 } else { -1.0 })
             .collect();
         assert_eq!(found.unwrap(), want, "{kernel}");
     }
-    let Some(found) = one("react_sum", 2, 96, 0, 192, false) else { return };
+    let Some(found) = one("react_sum", 2, 96, 0, 192) else { return };
     assert_eq!(found.unwrap(), [vec![(0..96).sum::<i32>() as f32; 96], vec![(96..192).sum::<i32>() as f32; 96]].concat());
-    let Some(found) = one("react_votes", 1, 64, 0, 64, false) else { return };
+    let Some(found) = one("react_votes", 1, 64, 0, 64) else { return };
     assert_eq!(found.unwrap(), vec![11.0; 64]);
 }
 
 #[test]
-fn blocks_meet_at_the_grid_barrier() {
-    let Some(found) = one("react_turn", 7, 64, 0, 7 * 64, true) else { return };
-    let want: Vec<f32> = (0..448).map(|i| ((i + 64) % 448) as f32 + 2.0).collect();
-    assert_eq!(found.unwrap(), want);
-}
-
-#[test]
 fn what_nobody_wrote_is_not_a_number() {
-    let Some(found) = one("react_leaves_half", 1, 32, 0, 32, false) else { return };
+    let Some(found) = one("react_leaves_half", 1, 32, 0, 32) else { return };
     let found = found.unwrap();
     assert!(found[..16].iter().all(|x| *x == 0.0) && found[16..].iter().all(|x| x.is_nan()), "{found:?}");
 }
@@ -64,7 +57,7 @@ fn faults_are_found() {
         ("react_no_such", 32, 0, "no file"),
         ("react_reverse_shared", 2048, 0, "blocks of [2048, 1, 1] threads"),
     ] {
-        let Some(found) = one(kernel, 1, block, shared, 33, false) else { return };
+        let Some(found) = one(kernel, 1, block, shared, 33) else { return };
         let error = found.expect_err(kernel);
         assert!(error.contains(kernel) && error.contains(want), "{error}");
     }
