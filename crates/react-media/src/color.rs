@@ -3,6 +3,9 @@
 //! Towards RGB this is the arithmetic of FFmpeg's swscale (`libswscale/yuv2rgb.c` and its 16-bit vector path), bit for bit, because
 //! OpenCV, PyAV, decord and ffmpeg all give that: nearest chroma, products `(a · b) >> 16` of 16-bit numbers, saturation at the end.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 /// Which matrix and range a video is in; the code points of ITU-T H.273.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColorSpace {
@@ -105,9 +108,29 @@ macro_rules! vectorised {
     };
 }
 
-vectorised!(row_to_rgb, row_to_rgb_loop(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &mut [u8]));
 vectorised!(luma_row, luma_row_loop(rgb: &Row, y: &mut [u8]));
 vectorised!(chroma_row, chroma_row_loop(rows: &[Row; 2], u: &mut [u8], v: &mut [u8]));
+
+/// One row: luma of each pixel, chroma of each pair of them.
+fn row_to_rgb(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &mut [u8]) {
+    let done = whole_registers_to_rgb(y, u, v, k, out);
+    row_to_rgb_loop(&y[done..], &u[done / 2..], &v[done / 2..], k, &mut out[done * 3..]);
+}
+
+/// Converts what fills registers, where the processor has those that this is written for; how many pixels these were.
+#[cfg(target_arch = "x86_64")]
+fn whole_registers_to_rgb(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &mut [u8]) -> usize {
+    match std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor was just asked for AVX2.
+        true => unsafe { avx2::row_to_rgb(y, u, v, k, out) },
+        false => 0,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn whole_registers_to_rgb(_y: &[u8], _u: &[u8], _v: &[u8], _k: &Coefficients, _out: &mut [u8]) -> usize {
+    0
+}
 
 #[inline(always)]
 fn row_to_rgb_loop(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &mut [u8]) {
@@ -257,7 +280,7 @@ mod tests {
                 .map(|c| c.clamp(0, 255) as u8)
         };
         assert_eq!(one(81, 90, 240), [253, 0, 0]);
-        for width in [1usize, 2, 3, 63, 64, 65, 130] {
+        for width in [1usize, 2, 3, 31, 32, 33, 63, 64, 65, 96, 98, 130, 163] {
             let y: Vec<u8> = (0..width * 3).map(|i| (i * 37 % 256) as u8).collect();
             let chroma_width = width.div_ceil(2);
             let u: Vec<u8> = (0..chroma_width * 2).map(|i| (i * 91 % 256) as u8).collect();
@@ -271,6 +294,28 @@ mod tests {
                 assert_eq!(*pixel, one(y[i], u[c], v[c]), "width {width}, row {row}, column {column}");
             }
             assert_eq!(rgb.len(), width * 9);
+        }
+    }
+
+    #[test]
+    fn whole_registers_give_what_the_loop_gives() {
+        let mut state = 7u32;
+        let mut bytes = |count: usize| -> Vec<u8> {
+            let byte = |_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            };
+            (0..count).map(byte).collect()
+        };
+        for matrix in [1, 2, 4, 7, 9] {
+            for full_range in [false, true] {
+                let (k, width) = (Coefficients::new(ColorSpace { matrix, full_range }), 60_032);
+                let (y, u, v) = (bytes(width), bytes(width / 2), bytes(width / 2));
+                let [mut found, mut want] = [vec![0; width * 3], vec![0; width * 3]];
+                row_to_rgb(&y, &u, &v, &k, &mut found);
+                row_to_rgb_loop(&y, &u, &v, &k, &mut want);
+                assert!(found == want, "matrix {matrix}, full range {full_range}");
+            }
         }
     }
 

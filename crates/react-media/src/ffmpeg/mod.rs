@@ -63,6 +63,7 @@ impl FfmpegPlan {
         let decoder = open_decoder(path, &stream, options.max_pixels)?;
         let (width, height) = (decoder.width() as usize, decoder.height() as usize);
         let name = decoder.codec().map(|codec| codec.name().to_owned()).unwrap_or_default();
+        keep_only(&mut input, index);
         let (frames, times) = scan(path, &mut input, index, announced)?;
         if frames == 0 {
             return Err(MediaError::damaged(path, "it shows no frame"));
@@ -94,6 +95,16 @@ fn open_decoder(path: &Path, stream: &format::stream::Stream<'_>, max_pixels: us
         (*decoder.as_mut_ptr()).pkt_timebase = stream.time_base().into();
     }
     decoder.video().map_err(|why| MediaError::codec(path, format!("its video ({why})")))
+}
+
+/// Has the packets of all other streams left out, where the format can: sound has more packets than its video.
+fn keep_only(input: &mut format::context::Input, stream: usize) {
+    for (index, mut other) in input.streams_mut().enumerate() {
+        if index != stream {
+            // SAFETY: the stream is the input's own, which is not read from meanwhile.
+            unsafe { (*other.as_mut_ptr()).discard = ffi::AVDiscard::AVDISCARD_ALL };
+        }
+    }
 }
 
 /// Goes through the packets: how many frames are shown, and when.
@@ -161,7 +172,8 @@ impl FfmpegReader {
         if Source::open(&plan.path)?.identity() != plan.identity {
             return Err(MediaError::damaged(&plan.path, "it has changed since its index was read"));
         }
-        let input = format::input(&plan.path).map_err(failed(&plan.path))?;
+        let mut input = format::input(&plan.path).map_err(failed(&plan.path))?;
+        keep_only(&mut input, plan.stream);
         let stream = input.stream(plan.stream).ok_or_else(|| MediaError::damaged(&plan.path, "its video is gone"))?;
         let decoder = open_decoder(&plan.path, &stream, plan.max_pixels)?;
         Ok((input, decoder))
