@@ -14,7 +14,7 @@ const STEP: usize = 32;
 #[target_feature(enable = "avx2")]
 pub(super) fn row_to_rgb(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &mut [u8]) -> usize {
     let mut done = 0;
-    let (y_parts, _) = y.as_chunks::<STEP>();
+    let (y_parts, _) = y.as_chunks::<{ STEP / 2 }>().0.as_chunks::<2>();
     let (u_parts, _) = u.as_chunks::<{ STEP / 2 }>();
     let (v_parts, _) = v.as_chunks::<{ STEP / 2 }>();
     let (out_parts, _) = out.as_chunks_mut::<{ STEP * 3 }>();
@@ -23,8 +23,7 @@ pub(super) fn row_to_rgb(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &m
         let r = twice(_mm256_mulhi_epi16(v, _mm256_set1_epi16(k.v_to_r)));
         let g = _mm256_add_epi16(_mm256_mulhi_epi16(u, _mm256_set1_epi16(k.u_to_g)), _mm256_mulhi_epi16(v, _mm256_set1_epi16(k.v_to_g)));
         let (g, b) = (twice(g), twice(_mm256_mulhi_epi16(u, _mm256_set1_epi16(k.u_to_b))));
-        let (low, high) = y.split_at(STEP / 2);
-        let y = [luma(low, k), luma(high, k)];
+        let y = [luma(&y[0], k), luma(&y[1], k)];
         interleave(bytes(y, r), bytes(y, g), bytes(y, b), out);
         done += STEP;
     }
@@ -33,20 +32,19 @@ pub(super) fn row_to_rgb(y: &[u8], u: &[u8], v: &[u8], k: &Coefficients, out: &m
 
 /// 16 bytes as 16-bit numbers.
 #[target_feature(enable = "avx2")]
-fn wide(from: &[u8]) -> __m256i {
-    assert!(from.len() >= 16);
-    // SAFETY: there are 16 bytes, as was just checked; the load has no alignment.
+fn wide(from: &[u8; STEP / 2]) -> __m256i {
+    // SAFETY: there are 16 bytes; the load has no alignment.
     _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(from.as_ptr().cast::<__m128i>()) })
 }
 
 #[target_feature(enable = "avx2")]
-fn luma(y: &[u8], k: &Coefficients) -> __m256i {
+fn luma(y: &[u8; STEP / 2], k: &Coefficients) -> __m256i {
     let y = _mm256_sub_epi16(_mm256_slli_epi16::<3>(wide(y)), _mm256_set1_epi16(k.y_offset));
     _mm256_mulhi_epi16(y, _mm256_set1_epi16(k.y))
 }
 
 #[target_feature(enable = "avx2")]
-fn chroma(c: &[u8]) -> __m256i {
+fn chroma(c: &[u8; STEP / 2]) -> __m256i {
     _mm256_sub_epi16(_mm256_slli_epi16::<3>(wide(c)), _mm256_set1_epi16(1024))
 }
 

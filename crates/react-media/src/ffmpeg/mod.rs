@@ -155,7 +155,8 @@ pub(crate) struct FfmpegReader {
     next: usize,
     /// Decoding began in the middle; should that have been too late, it begins again at the start.
     has_jumped: bool,
-    /// Whether pictures before the wanted one are left out where no other needs them: in H.264, whose slices say so.
+    /// Whether pictures before the wanted one are left out where no other needs them: in H.264, whose slices say so, where packets have
+    /// times to tell what is before.
     skips: bool,
 }
 
@@ -163,7 +164,7 @@ impl FfmpegReader {
     pub(crate) fn new(plan: Arc<FfmpegPlan>) -> Result<Self, MediaError> {
         let (input, decoder) = Self::begin(&plan)?;
         let (converter, frame) = (Converter::new(decoder.width() as usize, decoder.height() as usize), frame::Video::empty());
-        let skips = decoder.id() == codec::Id::H264;
+        let skips = decoder.id() == codec::Id::H264 && !plan.times.is_empty();
         Ok(Self { plan, input, decoder, converter, frame, next: 0, has_jumped: false, skips })
     }
 
@@ -186,8 +187,11 @@ impl FfmpegReader {
     }
 
     /// Begins again at the start, and leaves no picture out any more: a decoder that learns from the pictures it sees in which order to
-    /// give them may have learnt wrongly.
+    /// give them may have learnt wrongly. An error where it was so already.
     fn restart_with_all(&mut self) -> Result<(), MediaError> {
+        if !self.has_jumped && !self.skips {
+            return Err(self.no_picture());
+        }
         self.skips = false;
         self.restart()
     }
@@ -204,7 +208,9 @@ impl FfmpegReader {
                 self.next = 0;
             }
             while self.next < frame {
-                self.decode()?;
+                if !self.decode()? {
+                    return Err(self.no_picture());
+                }
                 self.next += 1;
             }
             return Ok(());
@@ -231,19 +237,18 @@ impl FfmpegReader {
             return Ok(false);
         }
         loop {
-            self.decode()?;
+            if !self.decode()? {
+                self.restart_with_all()?;
+                continue;
+            }
             let Some(&wanted) = self.plan.times.get(self.next) else {
                 break;
             };
             let time = self.frame.timestamp().or(self.frame.pts());
-            let time = time.ok_or_else(|| MediaError::frame(&self.plan.path, self.next, "the decoder gave it no time"))?;
-            match time.cmp(&wanted) {
+            match time.ok_or_else(|| self.failed("the decoder gave it no time"))?.cmp(&wanted) {
                 std::cmp::Ordering::Less => {}
                 std::cmp::Ordering::Equal => break,
-                std::cmp::Ordering::Greater if self.has_jumped || self.skips => self.restart_with_all()?,
-                std::cmp::Ordering::Greater => {
-                    return Err(MediaError::frame(&self.plan.path, self.next, "the decoder gave no picture for it"));
-                }
+                std::cmp::Ordering::Greater => self.restart_with_all()?,
             }
         }
         self.converter.convert(&self.plan.path, self.next, &self.frame, rgb)?;
@@ -251,28 +256,34 @@ impl FfmpegReader {
         Ok(true)
     }
 
-    /// Decodes one more frame.
-    fn decode(&mut self) -> Result<(), MediaError> {
-        let (plan, next) = (Arc::clone(&self.plan), self.next);
-        let failed = |why: Error| MediaError::frame(&plan.path, next, why);
+    fn failed(&self, why: impl ToString) -> MediaError {
+        MediaError::frame(&self.plan.path, self.next, why.to_string())
+    }
+
+    fn no_picture(&self) -> MediaError {
+        self.failed("the decoder gave no picture for it")
+    }
+
+    /// Decodes one more frame; `false` at the end.
+    fn decode(&mut self) -> Result<bool, MediaError> {
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(Error::Other { errno: ffmpeg_next::error::EAGAIN }) => {}
-                Err(Error::Eof) if self.has_jumped || self.skips => self.restart_with_all()?,
-                Err(Error::Eof) => return Err(MediaError::frame(&plan.path, next, "the decoder gave no picture for it")),
-                Err(why) => return Err(failed(why)),
+                Err(Error::Eof) => return Ok(false),
+                Err(why) => return Err(self.failed(why)),
             }
-            match next_packet(&plan.path, &mut self.input)? {
-                Some(packet) if packet.stream() == plan.stream => {
-                    let wanted = plan.times.get(next).filter(|_| self.skips);
+            let sent = match next_packet(&self.plan.path, &mut self.input)? {
+                Some(packet) if packet.stream() == self.plan.stream => {
+                    let wanted = self.plan.times.get(self.next).filter(|_| self.skips);
                     let is_before = packet.pts().zip(wanted).is_some_and(|(time, wanted)| time < *wanted);
                     self.decoder.skip_frame(if is_before { Discard::NonReference } else { Discard::Default });
-                    self.decoder.send_packet(&packet).map_err(failed)?;
+                    self.decoder.send_packet(&packet)
                 }
-                Some(_) => {}
-                None => self.decoder.send_eof().map_err(failed)?,
-            }
+                Some(_) => Ok(()),
+                None => self.decoder.send_eof(),
+            };
+            sent.map_err(|why| self.failed(why))?;
         }
     }
 }
