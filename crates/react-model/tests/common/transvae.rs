@@ -1,6 +1,6 @@
 //! The Trans-VAE of the reference vectors, on any device.
 
-use super::{check_gradients_within, distance, fixture};
+use super::{distance_of_gradients, distance, fixture};
 use candle_core::{Device, Tensor};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_model::loss::{Loss, LossWeights, loss};
@@ -83,11 +83,11 @@ impl Case {
         loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
     }
 
-    /// The largest distance of a gradient from the published program's; `without` has none.
-    pub(crate) fn check_gradients(&self, mode: &Mode, without: Option<&str>, tolerance: f64) -> f64 {
+    /// The largest distance of a gradient from the published program's, and whose it is; `without` has none.
+    pub(crate) fn distance_of_gradients(&self, mode: &Mode, without: Option<&str>, absolute: f64) -> (f64, String) {
         let gradients = Gradients::collect(&self.params, &self.loss(mode).total.backward().unwrap());
         let file = fixture("transvae", &format!("{}.grads.safetensors", self.name));
-        check_gradients_within(&self.params, &gradients, file, without, tolerance)
+        distance_of_gradients(&self.params, &gradients, file, without, absolute)
     }
 
     /// Four steps of training whose losses follow the published program's; the largest relative distance.

@@ -29,6 +29,9 @@ const LIMIT: Duration = Duration::from_secs(480);
 /// Kernels that the words below the table name.
 const LONGEST: usize = 12;
 
+/// How many times as far from the reference vectors as PyTorch's a gradient below f32 may be: they are one draw of rounding each.
+const AS_PYTORCH: f64 = 1.5;
+
 /// Clips, frames and pixels of the published step.
 const STEP: [&str; 3] = ["4", "256", "224"];
 
@@ -173,12 +176,17 @@ impl Bench {
 
     /// The reference vectors, by the tests of react-model.
     fn vectors(&mut self) {
+        let peers = self.programs.peer_vectors().map(|command| self.lines("reference vectors: PyTorch", command, 60)).unwrap_or_default();
         for (precision, asked) in [("f32", Some(1e-3)), ("tf32", None), ("bf16", Some(2e-2))] {
             let (name, before) = (format!("reference vectors, {precision}"), self.failures.len());
             let command = self.programs.vectors(precision);
             for line in self.lines(&name, command, 60) {
                 let what = line["vectors"].as_str().unwrap_or_default();
-                self.rows.add(Row::new(&format!("{name}: {what}"), line["worst"].as_f64(), "largest distance").at_most(asked));
+                let row = Row::new(&format!("{name}: {what}"), line["worst"].as_f64(), "largest distance");
+                // Below f32 a gradient has no limit of its own that anybody's could keep: it stands beside PyTorch's.
+                let low = what.starts_with("gradients") && precision != "f32";
+                let theirs = peers.iter().find(|peer| peer["vectors"] == what && peer["precision"] == precision);
+                self.rows.add(if low { row.above(number(theirs, "worst"), Some(AS_PYTORCH)) } else { row.at_most(asked) });
             }
             // A failed test says nothing of how far it was off.
             if self.failures.len() > before {

@@ -119,8 +119,17 @@ impl Programs {
 
     /// A case of the peer's; none without torch.
     pub(super) fn peer(&self, args: &[&str]) -> Option<Command> {
+        self.script("model_cuda.py", args)
+    }
+
+    /// How far the peer's gradients are from the reference vectors; none without torch.
+    pub(super) fn peer_vectors(&self) -> Option<Command> {
+        self.script("precision.py", &["cuda"])
+    }
+
+    fn script(&self, name: &str, args: &[&str]) -> Option<Command> {
         let mut command = Command::new(self.python.as_ref()?);
-        command.arg(self.peers.join("model_cuda.py")).args(args);
+        command.arg(self.peers.join(name)).args(args);
         Some(command)
     }
 }
