@@ -14,6 +14,7 @@
 //! ```
 
 pub mod baselines;
+mod batches;
 pub mod cli;
 mod compute;
 pub mod config;

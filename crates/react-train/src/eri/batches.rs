@@ -1,16 +1,16 @@
-//! Training batches: which clips, what of them is dropped, and on a card the next one on its way while one is in use.
+//! Training batches: which clips, and what of them is dropped.
 
 use super::config::EriConfig;
 use super::features::Features;
 use crate::Compute;
+use crate::batches::Batches;
 use crate::tensors::{array, tensor};
-use crate::train::Batch;
 use anyhow::{Context, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewD, Ix2};
 use react_data::hume::{EriBatch, EriSplit, order};
 use react_model::ModelError;
-use react_model::device::{Source, Upload, Uploads};
+use react_model::device::{Source, Upload};
 use react_model::eri::{Input, Modalities, modality_dropout};
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,14 +23,6 @@ pub(super) struct Maker {
     /// Whose labels each clip is trained with.
     labels: Vec<usize>,
     features: Option<Features>,
-}
-
-/// The batches of a training, in order.
-pub(super) enum Batches {
-    /// For the processor.
-    Here(Steps, Compute),
-    /// For a card: made and copied while it computes.
-    There(Uploads<Labelled, anyhow::Error>),
 }
 
 /// Batches of some steps in the host's memory.
@@ -90,30 +82,20 @@ impl Maker {
     }
 }
 
-impl Batches {
+impl Steps {
     /// The batches of a range of steps.
-    pub(super) fn open(compute: &Compute, maker: &Arc<Maker>, steps: Range<u64>) -> Result<Self> {
-        let steps = Steps { maker: Arc::clone(maker), steps };
-        match compute.is_card() {
-            true => Ok(Self::There(Uploads::new(compute.device(), steps)?)),
-            false => Ok(Self::Here(steps, compute.clone())),
-        }
-    }
-
-    /// The next batch.
-    pub(super) fn next(&mut self) -> Result<Batch<Labelled>> {
-        match self {
-            Self::Here(steps, compute) => {
-                let Host { clips, features, labels } = steps.next().context(ENDED)??;
-                let input = super::data::device(clips, features, compute)?;
-                Ok(Batch::Here(Labelled { input, labels: tensor(labels, compute.device())? }))
-            }
-            Self::There(batches) => Ok(Batch::There(batches.next().context(ENDED)??)),
-        }
+    pub(super) fn open(compute: &Compute, maker: &Arc<Maker>, steps: Range<u64>) -> Result<Batches<Self>> {
+        Batches::open(compute, Self { maker: Arc::clone(maker), steps }, Host::here)
     }
 }
 
-const ENDED: &str = "the batches ended before the training";
+impl Host {
+    /// The same in tensors of the processor.
+    fn here(self) -> Result<Labelled> {
+        let Self { clips, features, labels } = self;
+        Ok(Labelled { input: super::data::device(clips, features, &Device::Cpu)?, labels: tensor(labels, &Device::Cpu)? })
+    }
+}
 
 impl Source for Steps {
     type Batch = Host;

@@ -4,15 +4,14 @@ use super::features::Features;
 use crate::tensors::{array, tensor};
 use crate::{Compute, Progress};
 use anyhow::{Context, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, ArrayView2, Ix2, s};
 use react_data::hume::{EriBatch, EriSplit};
 use react_metrics::{EriScores, eri_of};
 use react_model::eri::{Eri, Input};
 
-/// A batch as the network takes it.
-pub(super) fn device(batch: EriBatch, features: Option<Array3<f32>>, compute: &Compute) -> Result<Input> {
-    let device = compute.device();
+/// A batch as the network takes it, in a device's memory.
+pub(super) fn device(batch: EriBatch, features: Option<Array3<f32>>, device: &Device) -> Result<Input> {
     Ok(Input {
         frames: Some(tensor(batch.frames, device)?),
         features: features.map(|features| tensor(features, device)).transpose()?,
@@ -47,7 +46,7 @@ pub(super) fn predictions(
     for first in (0..split.len()).step_by(batch.max(1)) {
         let items: Vec<usize> = (first..split.len().min(first + batch.max(1))).collect();
         let seen = features.map(|features| features.batch(split, &items)).transpose()?;
-        let mut input = device(split.batch(&items)?, seen, compute)?;
+        let mut input = device(split.batch(&items)?, seen, compute.device())?;
         if let Some(without) = without {
             let keep = match without {
                 Without::Audio => [0.0f32, 1.0],

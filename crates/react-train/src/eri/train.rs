@@ -1,7 +1,7 @@
 //! Training: batches, losses, steps, validation, checkpoints. A stopped training goes on from its last checkpoint, and gives the
 //! bits of an undisturbed one: order, modality dropout and dropout are functions of (seed, step).
 
-use super::batches::{Batches, Labelled, Maker};
+use super::batches::{Labelled, Maker, Steps};
 use super::config::EriConfig;
 use super::data::{labels, predictions, score};
 use super::events::EriEvents;
@@ -70,7 +70,7 @@ pub fn train(config: &EriConfig, run: &SeedRun, beginnings: &Beginnings<'_>, sto
     let steps = u64::from(config.train.epochs) * per_epoch;
     let progress = Progress::resumed("train", steps, state.adam.steps());
     let mut events = EriEvents::open(config, run, &state.records)?;
-    let mut batches = Batches::open(&state.compute, &state.maker, state.adam.steps()..steps)?;
+    let mut batches = Steps::open(&state.compute, &state.maker, state.adam.steps()..steps)?;
     for step in state.adam.steps()..steps {
         let made = state.step(step, steps, per_epoch, &*batches.next()?)?;
         state.keep(made, &progress, &mut events)?;

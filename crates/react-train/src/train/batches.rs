@@ -1,68 +1,29 @@
-//! Batches where the network is, the next one made while one is in use.
+//! The loader's batches, made ahead on threads of their own.
 
 use crate::Compute;
-use crate::tensors::{DeviceBatch, to_device};
+use crate::batches::Batches;
+use crate::tensors::to_device;
 use anyhow::Result;
+use candle_core::Device;
 use react_data::{HostBatch, Loader, Prefetch};
-use react_model::device::{Lent, Source, Uploads};
-use std::ops::{Deref, Range};
+use react_model::device::Source;
+use std::ops::Range;
 
 /// Batches that are made ahead for a card: its steps take a tenth of the time that a batch takes one thread to make.
 const AHEAD: usize = 3;
 
-/// The batches of a training, in order.
-pub(super) enum Batches {
-    /// For the processor: a batch's values are moved into its tensors.
-    Here(Prefetch),
-    /// For a card: copied while it computes.
-    There(Uploads<DeviceBatch, anyhow::Error>),
-}
+/// The loader's threads as what batches come from; memory that was copied to a card goes back to them.
+pub(super) struct Ahead(Prefetch);
 
-/// A batch, until it is dropped.
-pub(crate) enum Batch<T> {
-    Here(T),
-    There(Lent<T>),
-}
-
-impl Batches {
+impl Ahead {
     /// The batches of a range, counted through all epochs.
-    pub(super) fn open(compute: &Compute, loader: Loader, range: Range<u64>) -> Result<Self> {
-        if !compute.is_card() {
-            // One ahead: at the published sizes a batch is 154 MB.
-            return Ok(Self::Here(Prefetch::new(loader, range, 1, 1)?));
-        }
-        let ahead = Ahead(Prefetch::new(loader, range, AHEAD, AHEAD)?);
-        Ok(Self::There(Uploads::new(compute.device(), ahead)?))
+    pub(super) fn open(compute: &Compute, loader: Loader, range: Range<u64>) -> Result<Batches<Self>> {
+        // For the processor one ahead: at the published sizes a batch is 154 MB.
+        let ahead = if compute.is_card() { AHEAD } else { 1 };
+        let source = Self(Prefetch::new(loader, range, ahead, ahead)?);
+        Batches::open(compute, source, |batch| to_device(batch, &Device::Cpu))
     }
 }
-
-impl Iterator for Batches {
-    type Item = Result<Batch<DeviceBatch>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Here(batches) => {
-                let batch = batches.next()?;
-                Some(batch.map_err(Into::into).and_then(|batch| Ok(Batch::Here(to_device(batch, &candle_core::Device::Cpu)?))))
-            }
-            Self::There(batches) => Some(batches.next()?.map(Batch::There)),
-        }
-    }
-}
-
-impl<T> Deref for Batch<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match self {
-            Self::Here(batch) => batch,
-            Self::There(batch) => batch,
-        }
-    }
-}
-
-/// The loader's threads as what a card's batches come from; their memory goes back to them.
-struct Ahead(Prefetch);
 
 impl Source for Ahead {
     type Batch = HostBatch;

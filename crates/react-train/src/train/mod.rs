@@ -14,7 +14,6 @@ mod state;
 mod stop;
 mod validation;
 
-pub(crate) use batches::Batch;
 pub use plan::Plan;
 pub use stop::{Interrupted, Stop};
 

@@ -1,9 +1,10 @@
 //! The state of a training, and how a step changes it.
 
-use super::batches::Batches;
+use super::batches::Ahead;
 use super::blame::blame;
 use super::checkpoint::{Selection, notes};
 use super::plan::Plan;
+use crate::batches::Batches;
 use crate::config::Config;
 use crate::tensors::{DeviceBatch, to_device};
 use crate::{Compute, Record, Run};
@@ -138,19 +139,19 @@ impl<'a> State<'a> {
     }
 
     /// The batches from here on, the next ones made while one is in use.
-    pub(super) fn batches(&self) -> Result<Batches> {
-        Batches::open(&self.compute, self.loader.clone(), self.plan.batches_from(self.steps()))
+    pub(super) fn batches(&self) -> Result<Batches<Ahead>> {
+        Ahead::open(&self.compute, self.loader.clone(), self.plan.batches_from(self.steps()))
     }
 
     /// One optimizer step: the mean gradient of its batches. Returns the step that was finished: this one, or on a card the one before
     /// it, so that the card never waits for the host to look at a number.
-    pub(super) fn step(&mut self, batches: &mut Batches) -> Result<Option<Step>> {
+    pub(super) fn step(&mut self, batches: &mut Batches<Ahead>) -> Result<Option<Step>> {
         let step = self.steps();
         let numbers = self.plan.batches(step);
         let count = usize::try_from(numbers.end - numbers.start)?;
         let (mut gradients, mut losses, mut frames) = (Gradients::default(), Vec::with_capacity(count), 0);
         for number in numbers.clone() {
-            let batch = batches.next().context("the batches ended before the training")??;
+            let batch = batches.next()?;
             frames += batch.speaker_video().batch() * batch.speaker_video().frames();
             let (of_batch, loss) = self.gradients(number, &batch).with_context(|| format!("step {step}"))?;
             gradients.add(&of_batch)?;
