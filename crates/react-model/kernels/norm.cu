@@ -521,11 +521,11 @@ __device__ __forceinline__ void unpool(const T* __restrict__ grad, const unsigne
 
 // dy of every frame from all places that show it. `first_place` and `places` list them (MANY), otherwise place and frame are one.
 // `through`, unless null, gets what goes on to the residual: before the ReLU (AFFINE), or around it. Grid: frames × parts ×
-// channels / 256.
+// channels / 256. dy may be y itself: a vector of y is read once, by the thread that writes dy there.
 template <typename T, int V, bool AFFINE, bool POOL, bool MANY>
-__device__ __forceinline__ void gradient(const T* __restrict__ y, const float* __restrict__ statistics, const float* __restrict__ means,
+__device__ __forceinline__ void gradient(const T* y, const float* __restrict__ statistics, const float* __restrict__ means,
                                          const T* __restrict__ result, const T* __restrict__ grad,
-                                         const unsigned char* __restrict__ winners, T* __restrict__ dy, T* __restrict__ through,
+                                         const unsigned char* __restrict__ winners, T* dy, T* __restrict__ through,
                                          const unsigned* first_place, const unsigned* places, const unsigned* view_of, unsigned frames,
                                          unsigned pixels, unsigned vectors, unsigned part_pixels, unsigned relu, unsigned width,
                                          unsigned out_height, unsigned out_width, unsigned padding) {

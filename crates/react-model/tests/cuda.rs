@@ -118,8 +118,7 @@ fn convolutions(precision: Precision) {
             let want_gradients = conv3d_gradients(&leaf(&x), &leaf(&w), &grad, shape(Precision::F32)).unwrap();
             let found = conv3d(&there(&x), &there(&w), None, shape(precision)).unwrap();
             let gradients = conv3d_gradients(&leaf(&there(&x)), &leaf(&there(&w)), &there(&grad), shape(precision)).unwrap();
-            let pairs =
-                [(Some(found), Some(want), "out"), (gradients.0, want_gradients.0, "dx"), (gradients.1, want_gradients.1, "dw")];
+            let pairs = [(Some(found), Some(want), "out"), (gradients.0, want_gradients.0, "dx"), (gradients.1, want_gradients.1, "dw")];
             for (found, want, what) in pairs {
                 let far = distance(&found.unwrap().to_dtype(DType::F32).unwrap(), &want.unwrap());
                 assert!(far < limit, "{what} of {cin} → {cout} channels, {kernel:?}: {far}");

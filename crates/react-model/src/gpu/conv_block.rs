@@ -51,8 +51,9 @@ impl ConvBlock {
         plan
     }
 
-    /// x, w, y, the statistics, the winners of a pool, the result, its gradient → dw, and dx where it is wanted.
-    pub(crate) fn backward(&self) -> Plan {
+    /// x, w, y, the statistics, the winners of a pool, the result, its gradient → dw, and dx where it is wanted. With `over_y` y's
+    /// gradient, as large as y, takes y's place.
+    pub(crate) fn backward(&self, over_y: bool) -> Plan {
         let (norm, mut plan) = (self.norm(), Plan::default());
         let [x, w] = self.arguments(&mut plan);
         let of = Backward {
@@ -67,7 +68,7 @@ impl ConvBlock {
         let dx = self.conv.input_gradient.then(|| plan.output(norm.element, self.conv.in_len()));
         let means = plan.scratch(Type::F32, norm.means_len());
         norm.gradient_means(&mut plan, of, means, None, false);
-        let dy = plan.scratch(norm.element, norm.y_len());
+        let dy = if over_y { of.y } else { plan.scratch(norm.element, norm.y_len()) };
         // A residual's gradient goes into dx first; the convolution's is added to it.
         let add = self.tail == Tail::ReluAdd;
         norm.gradient(&mut plan, of, means, dy, dx.filter(|_| add));
@@ -153,7 +154,9 @@ mod tests {
         let mut inputs = vec![x_host, Host::F32(w)];
         inputs.extend(done.outputs[1..].iter().cloned());
         inputs.extend([done.outputs[0].clone(), Host::of(element, &grad)]);
-        let Some(back) = run(&block.backward(), &inputs) else { return };
+        let Some(back) = run(&block.backward(false), &inputs) else { return };
+        let Some(over) = run(&block.backward(true), &inputs) else { return };
+        assert!(back.inputs == inputs && back.outputs == over.outputs, "{name}: over y");
         let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         close(&back.outputs[0].floats(), &of(&w_var), 2.0 * tolerance, &format!("dw of {name}"));
         if let Some(x) = x_var.filter(|_| input_gradient) {

@@ -37,15 +37,19 @@ pub(crate) fn run_one(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result
 
 /// The same on tensors; outputs have one axis.
 pub(crate) fn run_tensors(plan: &Plan, device: &Device, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let sizes = plan.arrays.iter().filter(|array| array.role == Role::Output).map(|array| array.len);
+    let tensors = run_storages(plan, device, inputs)?.into_iter().zip(sizes);
+    Ok(tensors.map(|(storage, len)| Tensor::from_storage(Storage::Cuda(storage), len, BackpropOp::none(), false)).collect())
+}
+
+/// The same, whose outputs become tensors elsewhere.
+pub(crate) fn run_storages(plan: &Plan, device: &Device, inputs: &[&Tensor]) -> Result<Vec<CudaStorage>> {
     let guards: Vec<_> = inputs.iter().map(|tensor| tensor.storage_and_layout()).collect();
     let storages = guards.iter().map(|(storage, layout)| match &**storage {
         Storage::Cuda(storage) => Ok((storage, *layout)),
         _ => candle_core::bail!("an input of a plan is not on the GPU"),
     });
-    let outputs = run_on(plan, device.as_cuda_device()?, &storages.collect::<Result<Vec<_>>>()?)?;
-    let sizes = plan.arrays.iter().filter(|array| array.role == Role::Output).map(|array| array.len);
-    let tensors = outputs.into_iter().zip(sizes);
-    Ok(tensors.map(|(storage, len)| Tensor::from_storage(Storage::Cuda(storage), len, BackpropOp::none(), false)).collect())
+    run_on(plan, device.as_cuda_device()?, &storages.collect::<Result<Vec<_>>>()?)
 }
 
 fn run_on(plan: &Plan, device: &CudaDevice, inputs: &[(&CudaStorage, &Layout)]) -> Result<Vec<CudaStorage>> {

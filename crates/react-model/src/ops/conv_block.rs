@@ -63,44 +63,59 @@ pub fn conv_block(x: &Tensor, weight: &Tensor, shape: ConvBlockShape) -> Result<
 /// Candle's, where shapes do not fit, a view is empty or reaches beyond the frames, or a residual block's views are not all frames
 /// in their order.
 pub fn conv_block_of_views(x: &Tensor, weight: &Tensor, views: &[Range<usize>], shape: ConvBlockShape) -> Result<Tensor> {
-    let n = x.dim(0)?;
-    let ConvBlockShape { stride, padding, tail, .. } = shape;
-    let conv = conv_of(x, weight, stride, padding)?;
+    if is_gpu(x) {
+        return conv_block_on_gpu(x, weight, views, shape);
+    }
+    let frames = x.dims4()?;
+    let (conv, out) = checked(frames, weight, views, shape)?;
+    let keep = weight.track_op() || x.track_op();
+    let op = ConvBlock { conv, views: Views::new(frames.0, views), tail: shape.tail, out, keep, saved: OnceLock::new() };
+    x.contiguous()?.apply_op2(&weight.contiguous()?, op)
+}
+
+/// The convolution of a block, and its result's height and width, where everything fits.
+fn checked(
+    frames_nhwc: (usize, usize, usize, usize),
+    weight: &Tensor,
+    views: &[Range<usize>],
+    shape: ConvBlockShape,
+) -> Result<(Conv, [usize; 2])> {
+    let n = frames_nhwc.0;
+    let conv = conv_of_sizes(frames_nhwc, weight, shape.stride, shape.padding)?;
     if views.is_empty() || views.iter().any(|view| view.is_empty() || view.end > n) {
         candle_core::bail!("conv_block: views {views:?} of {n} frames");
     }
     let in_order = views.iter().try_fold(0, |end, view| (view.start == end).then_some(view.end)) == Some(n);
-    if tail == Tail::ReluAdd && !in_order {
+    if shape.tail == Tail::ReluAdd && !in_order {
         candle_core::bail!("conv_block: a residual block takes every frame once");
     }
-    let out = pooled(&conv, tail)?;
-    if is_gpu(x) {
-        return conv_block_on_gpu(x, weight, &conv, views, shape, out);
-    }
-    let keep = weight.track_op() || x.track_op();
-    let views = Views::new(n, views);
-    x.contiguous()?.apply_op2(&weight.contiguous()?, ConvBlock { conv, views, tail, out, keep, saved: OnceLock::new() })
+    Ok((conv, pooled(&conv, shape.tail)?))
 }
 
-fn conv_block_on_gpu(
-    x: &Tensor,
+/// A block on a GPU, and its result's sizes: of frames `[n, h, w, c]`, bytes or not, whose gradient is wanted or not.
+pub(super) fn block_on_gpu(
+    frames_nhwc: (usize, usize, usize, usize),
+    (bytes, input_gradient): (bool, bool),
     weight: &Tensor,
-    conv: &Conv,
     views: &[Range<usize>],
     shape: ConvBlockShape,
-    out: [usize; 2],
-) -> Result<Tensor> {
-    let x = frames_on_gpu(x, shape.precision)?;
-    if x.dtype() == DType::U8 && shape.tail == Tail::ReluAdd {
+) -> Result<(on_gpu::ConvBlock, (usize, usize, usize, usize))> {
+    let (conv, [height, width]) = checked(frames_nhwc, weight, views, shape)?;
+    if bytes && shape.tail == Tail::ReluAdd {
         candle_core::bail!("conv_block: bytes cannot be added to the output");
     }
-    let keep = x.track_op() || weight.track_op();
-    let views = norm::Views::new(x.dim(0)?, views);
-    let result = (views.places(), out[0], out[1], conv.cout);
-    let block = on_gpu::ConvBlock { conv: conv_on_gpu(&x, conv, shape.precision)?, views, tail: shape.tail };
-    let op = Planned::new("conv_block", block.forward(keep), result, move |arguments, kept, res, grad| {
+    let views = norm::Views::new(frames_nhwc.0, views);
+    let sizes = (views.places(), height, width, conv.cout);
+    let conv = convolution_on_gpu(frames_nhwc.0, (bytes, input_gradient), &conv, shape.precision);
+    Ok((on_gpu::ConvBlock { conv, views, tail: shape.tail }, sizes))
+}
+
+fn conv_block_on_gpu(x: &Tensor, weight: &Tensor, views: &[Range<usize>], shape: ConvBlockShape) -> Result<Tensor> {
+    let x = frames_on_gpu(x, shape.precision)?;
+    let (block, result) = block_on_gpu(x.dims4()?, (x.dtype() == DType::U8, x.track_op()), weight, views, shape)?;
+    let op = Planned::new("conv_block", block.forward(x.track_op() || weight.track_op()), result, move |arguments, kept, res, grad| {
         let inputs = [arguments, &kept.iter().collect::<Vec<_>>(), &[res, grad]].concat();
-        let mut gradients = run_op(&block.backward(), grad.device(), &inputs)?.into_iter();
+        let mut gradients = run_op(&block.backward(false), grad.device(), &inputs)?.into_iter();
         let dw = gradients.next().map(|dw| dw.reshape(arguments[1].shape())).transpose()?;
         Ok(vec![gradients.next().map(|dx| dx.reshape(arguments[0].shape())).transpose()?, dw])
     });
@@ -114,9 +129,12 @@ pub(super) fn frames_on_gpu(x: &Tensor, precision: Precision) -> Result<Tensor> 
 
 /// The convolution of all frames of x.
 pub(super) fn conv_on_gpu(x: &Tensor, conv: &Conv, precision: Precision) -> Result<convolution::Conv> {
-    let bytes = x.dtype() == DType::U8;
-    Ok(convolution::Conv {
-        batch: x.dim(0)?,
+    Ok(convolution_on_gpu(x.dim(0)?, (x.dtype() == DType::U8, x.track_op()), conv, precision))
+}
+
+fn convolution_on_gpu(frames: usize, (bytes, input_gradient): (bool, bool), conv: &Conv, precision: Precision) -> convolution::Conv {
+    convolution::Conv {
+        batch: frames,
         input: [1, conv.height, conv.width],
         cin: conv.cin,
         cout: conv.cout,
@@ -124,19 +142,26 @@ pub(super) fn conv_on_gpu(x: &Tensor, conv: &Conv, precision: Precision) -> Resu
         stride: [1, conv.stride[0], conv.stride[1]],
         padding: [0, conv.padding[0], conv.padding[1]],
         bytes,
-        input_gradient: x.track_op() && !bytes,
+        input_gradient: input_gradient && !bytes,
         precision,
         row: conv.taps(),
-    })
+    }
 }
 
 /// The convolution of frames `[n, h, w, c]` by a weight `[o, c, 1, kh, kw]`.
 pub(super) fn conv_of(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Conv> {
-    let (_, height, width, cin) = x.dims4()?;
+    conv_of_sizes(x.dims4()?, weight, stride, padding)
+}
+
+fn conv_of_sizes(frames_nhwc: (usize, usize, usize, usize), weight: &Tensor, stride: usize, padding: usize) -> Result<Conv> {
+    let (n, height, width, cin) = frames_nhwc;
     let (cout, weight_cin, kt, kh, kw) = weight.dims5()?;
     if weight_cin != cin || kt != 1 || cin == 0 || cout == 0 || stride == 0 {
         let dims = weight.dims();
-        candle_core::bail!("conv_block: weight {dims:?} and stride {stride} do not fit frames {:?} (temporal kernel 1)", x.dims());
+        candle_core::bail!(
+            "conv_block: weight {dims:?} and stride {stride} do not fit frames {:?} (temporal kernel 1)",
+            [n, height, width, cin]
+        );
     }
     let conv = Conv { height, width, cin, cout, kernel: [kh, kw], stride: [stride; 2], padding: [padding; 2], time: Time::FRAME };
     if conv.out().is_none() {

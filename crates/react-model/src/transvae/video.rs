@@ -14,7 +14,7 @@
 
 use super::Config;
 use crate::layers::Linear;
-use crate::ops::{ConvBlockShape, Convolved, Running, Tail, conv_block, conv_block_of_views, picture_mean};
+use crate::ops::{ConvBlockShape, Convolved, Running, Tail, conv_block, conv_blocks, picture_mean};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{AudioFeatures, ContractError, Frames};
@@ -37,10 +37,6 @@ impl Block {
     fn forward(&self, x_nhwc: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
         let shape = ConvBlockShape { frames, ..self.shape(mode) };
         Ok(conv_block(x_nhwc, &mode.parameter(&self.weight), shape)?)
-    }
-
-    fn forward_views(&self, x_nhwc: &Tensor, views: &[Range<usize>], mode: &Mode) -> Result<Tensor> {
-        Ok(conv_block_of_views(x_nhwc, &mode.parameter(&self.weight), views, self.shape(mode))?)
     }
 
     fn convolve(&self, x_nhwc: &Tensor, mode: &Mode) -> Result<Convolved> {
@@ -88,11 +84,15 @@ impl VideoEncoder {
     /// Candle's, where the frames are too small.
     pub fn forward(&self, frames: &Frames<Tensor>, mode: &Mode) -> Result<Tensor> {
         let (b, t) = (frames.batch(), frames.frames());
-        let mut x_nhwc = frames.get().reshape((b * t, frames.height(), frames.width(), 3))?;
-        for block in &self.blocks {
-            x_nhwc = block.forward(&x_nhwc, t, mode)?;
-        }
-        self.head(&x_nhwc, b, mode)
+        let clips: Vec<Range<usize>> = (0..b).map(|clip| clip * t..(clip + 1) * t).collect();
+        self.head(&self.convolutions(frames, &clips, mode)?, b, mode)
+    }
+
+    /// All five blocks: of u8 frames `[b, t, h, w, 3]` as one sequence → what the views show of them, `[Σ len, h', w', d]`.
+    fn convolutions(&self, frames: &Frames<Tensor>, views: &[Range<usize>], mode: &Mode) -> Result<Tensor> {
+        let x_nhwc = frames.get().flatten(0, 1)?;
+        let blocks: Vec<_> = self.blocks.iter().map(|block| (mode.parameter(&block.weight), block.shape(mode))).collect();
+        Ok(conv_blocks(&x_nhwc, &blocks, views)?)
     }
 
     /// Mean over the picture, and the linear layer: `[b·t, h, w, d]` → `[b, t, d]`.
@@ -117,24 +117,10 @@ impl VideoEncoder {
     /// One graph for all windows, so that the backward pass goes through conv 1 once.
     fn prefixes_at_once(&self, frames: &Frames<Tensor>, ends: &[usize], mode: &Mode) -> Result<Vec<Tensor>> {
         let (b, t) = (frames.batch(), frames.frames());
-        let Some((first, others)) = self.blocks.split_first() else { return Ok(Vec::new()) };
         let clips = |end: usize| (0..b).map(move |clip| clip * t..clip * t + end);
         let views: Vec<Range<usize>> = ends.iter().flat_map(|end| clips(*end)).collect();
-        let x_nhwc = frames.get().reshape((b * t, frames.height(), frames.width(), 3))?;
-        let mut x_nhwc = first.forward_views(&x_nhwc, &views, mode)?;
-        // From here on a frame has as many copies as there are windows that see it.
-        let mut start = 0;
-        let runs: Vec<Range<usize>> = views
-            .iter()
-            .map(|view| {
-                start += view.len();
-                start - view.len()..start
-            })
-            .collect();
-        for block in others {
-            x_nhwc = block.forward_views(&x_nhwc, &runs, mode)?;
-        }
-        let x_nc = picture_mean(&x_nhwc)?;
+        // After the first block a frame has as many copies as there are windows that see it.
+        let x_nc = picture_mean(&self.convolutions(frames, &views, mode)?)?;
         let width = x_nc.dim(1)?;
         let mut start = 0;
         let windows = ends.iter().map(|end| {

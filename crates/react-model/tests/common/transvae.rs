@@ -1,6 +1,6 @@
 //! The Trans-VAE of the reference vectors, on any device.
 
-use super::{distance_of_gradients, distance, fixture};
+use super::{distance, distance_of_gradients, fixture};
 use candle_core::{Device, Tensor};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_model::loss::{Loss, LossWeights, loss};
