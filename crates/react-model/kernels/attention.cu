@@ -28,6 +28,8 @@
 // What every kernel is told, and where its head lies.
 struct Shape {
     unsigned heads, queries, keys, width, causal;
+    // Rows of the array of keys and values from one sequence to the next.
+    unsigned kv_rows;
     const unsigned* lengths;
 
     // How many keys a query of a sequence sees, from the first.
@@ -141,8 +143,8 @@ __device__ __forceinline__ void forward(const float* q, const float* kv, float* 
     unsigned r = threadIdx.x / LANES, lane = threadIdx.x % LANES;
     bool fours = width % 4 == 0;
     q += head_start(sequence, shape.queries, q_row, 0, head, width) + static_cast<unsigned long long>(first) * q_row;
-    const float* k = kv + head_start(sequence, shape.keys, kv_row, k_offset, head, width);
-    const float* v = kv + head_start(sequence, shape.keys, kv_row, v_offset, head, width) + blockIdx.y * C;
+    const float* k = kv + head_start(sequence, shape.kv_rows, kv_row, k_offset, head, width);
+    const float* v = kv + head_start(sequence, shape.kv_rows, kv_row, v_offset, head, width) + blockIdx.y * C;
     float scale = exponent_scale(width);
     unsigned seen = shape.visible(sequence, first + queries - 1);
 
@@ -227,9 +229,9 @@ __device__ __forceinline__ void forward(const float* q, const float* kv, float* 
 #define FORWARD(C)                                                                                                              \
     extern "C" __global__ void __launch_bounds__(THREADS, 3) react_attention_##C(                                                  \
         const float* q, const float* kv, const unsigned* lengths, float* out, float* rows, unsigned heads, unsigned queries,    \
-        unsigned keys, unsigned width, unsigned causal, unsigned q_row, unsigned kv_row, unsigned k_offset, unsigned v_offset,  \
-        unsigned key0, unsigned key1, unsigned site, unsigned step, unsigned threshold, float scale) {                          \
-        Shape shape = {heads, queries, keys, width, causal, lengths};                                                           \
+        unsigned keys, unsigned width, unsigned causal, unsigned kv_rows, unsigned q_row, unsigned kv_row, unsigned k_offset,   \
+        unsigned v_offset, unsigned key0, unsigned key1, unsigned site, unsigned step, unsigned threshold, float scale) {                          \
+        Shape shape = {heads, queries, keys, width, causal, kv_rows, lengths};                                                  \
         Drop drop = {key0, key1, site, step, threshold, scale};                                                                 \
         forward<C>(q, kv, out, rows, q_row, kv_row, k_offset, v_offset, shape, drop);                                           \
     }
@@ -274,8 +276,8 @@ __device__ __forceinline__ void queries_gradient(const float* q, const float* kv
     q += start_q;
     dq += start_q;
     grad += head_start(sequence, shape.queries, columns, 0, head, width) + static_cast<unsigned long long>(first) * columns;
-    const float* k = kv + head_start(sequence, shape.keys, kv_row, k_offset, head, width);
-    const float* v = kv + head_start(sequence, shape.keys, kv_row, v_offset, head, width);
+    const float* k = kv + head_start(sequence, shape.kv_rows, kv_row, k_offset, head, width);
+    const float* v = kv + head_start(sequence, shape.kv_rows, kv_row, v_offset, head, width);
     float scale = exponent_scale(width), by_root = 1.0f / sqrtf(static_cast<float>(width));
     unsigned seen = shape.visible(sequence, first + queries - 1);
 
@@ -348,10 +350,10 @@ __device__ __forceinline__ void queries_gradient(const float* q, const float* kv
 #define QUERIES_GRADIENT(C)                                                                                                     \
     extern "C" __global__ void __launch_bounds__(THREADS, 3) react_attention_queries_##C(                                          \
         const float* q, const float* kv, const unsigned* lengths, const float* grad, const float* rows, const float* inner,     \
-        float* dq, unsigned heads, unsigned queries, unsigned keys, unsigned width, unsigned causal, unsigned q_row,            \
-        unsigned kv_row, unsigned k_offset, unsigned v_offset, unsigned key0, unsigned key1, unsigned site, unsigned step,      \
+        float* dq, unsigned heads, unsigned queries, unsigned keys, unsigned width, unsigned causal, unsigned kv_rows,          \
+        unsigned q_row, unsigned kv_row, unsigned k_offset, unsigned v_offset, unsigned key0, unsigned key1, unsigned site, unsigned step,      \
         unsigned threshold, float scale) {                                                                                      \
-        Shape shape = {heads, queries, keys, width, causal, lengths};                                                           \
+        Shape shape = {heads, queries, keys, width, causal, kv_rows, lengths};                                                  \
         Drop drop = {key0, key1, site, step, threshold, scale};                                                                 \
         queries_gradient<C>(q, kv, grad, rows, inner, dq, q_row, kv_row, k_offset, v_offset, shape, drop);                      \
     }
@@ -381,8 +383,8 @@ __device__ __forceinline__ void keys_gradient(const float* q, const float* kv, c
     q += head_start(sequence, shape.queries, q_row, 0, head, width);
     grad += head_start(sequence, shape.queries, columns, 0, head, width);
     unsigned long long skip = static_cast<unsigned long long>(first) * kv_row;
-    unsigned long long k = head_start(sequence, shape.keys, kv_row, k_offset, head, width) + skip;
-    unsigned long long v = head_start(sequence, shape.keys, kv_row, v_offset, head, width) + skip;
+    unsigned long long k = head_start(sequence, shape.kv_rows, kv_row, k_offset, head, width) + skip;
+    unsigned long long v = head_start(sequence, shape.kv_rows, kv_row, v_offset, head, width) + skip;
     float scale = exponent_scale(width), by_root = 1.0f / sqrtf(static_cast<float>(width));
     // The first query that sees any of these keys.
     unsigned begin = 0, hidden = shape.keys - shape.queries;
@@ -485,10 +487,10 @@ __device__ __forceinline__ void keys_gradient(const float* q, const float* kv, c
 #define KEYS_GRADIENT(C)                                                                                                        \
     extern "C" __global__ void __launch_bounds__(THREADS, 3) react_attention_keys_##C(                                             \
         const float* q, const float* kv, const unsigned* lengths, const float* grad, const float* rows, const float* inner,     \
-        float* dkv, unsigned heads, unsigned queries, unsigned keys, unsigned width, unsigned causal, unsigned q_row,           \
-        unsigned kv_row, unsigned k_offset, unsigned v_offset, unsigned key0, unsigned key1, unsigned site, unsigned step,      \
+        float* dkv, unsigned heads, unsigned queries, unsigned keys, unsigned width, unsigned causal, unsigned kv_rows,         \
+        unsigned q_row, unsigned kv_row, unsigned k_offset, unsigned v_offset, unsigned key0, unsigned key1, unsigned site, unsigned step,      \
         unsigned threshold, float scale) {                                                                                      \
-        Shape shape = {heads, queries, keys, width, causal, lengths};                                                           \
+        Shape shape = {heads, queries, keys, width, causal, kv_rows, lengths};                                                  \
         Drop drop = {key0, key1, site, step, threshold, scale};                                                                 \
         keys_gradient<C>(q, kv, grad, rows, inner, dkv, q_row, kv_row, k_offset, v_offset, shape, drop);                        \
     }

@@ -82,3 +82,130 @@ extern "C" __global__ void react_linear_parts(const float* partial, float* out, 
     for (unsigned part = 0; part < parts; part++) sum += static_cast<double>(partial[part * columns + column]);
     out[column] = static_cast<float>(sum);
 }
+
+// ---- Few rows: a conversation's windows, and whatever else is small ------------------------------------------------------------------
+
+// Of eight sums over a warp's lanes the one of number lane / 4.
+__device__ __forceinline__ float eight_sums(const float x[8], unsigned lane) {
+    float four[4], two[2];
+    bool high = lane & 16;
+#pragma unroll
+    for (int i = 0; i < 4; i++) four[i] = (high ? x[4 + i] : x[i]) + __shfl_xor_sync(ALL_LANES, high ? x[i] : x[4 + i], 16);
+    high = lane & 8;
+#pragma unroll
+    for (int i = 0; i < 2; i++) two[i] = (high ? four[2 + i] : four[i]) + __shfl_xor_sync(ALL_LANES, high ? four[i] : four[2 + i], 8);
+    high = lane & 4;
+    float one = (high ? two[1] : two[0]) + __shfl_xor_sync(ALL_LANES, high ? two[0] : two[1], 4);
+    return lanes_sum<4>(one);
+}
+
+__device__ __forceinline__ float dot4(float4 a, float4 b, float sum) {
+    return sum + (a.x * b.x + a.y * b.y) + (a.z * b.z + a.w * b.w);
+}
+
+// A lane's part of one output of eight rows. Rows of x, then those of x2, lie one after the other.
+template <bool FOURS>
+__device__ __forceinline__ void few_rows(const float* x, const float* x2, unsigned inputs, unsigned inputs2, const float* w,
+                                         unsigned first_row, unsigned rows, unsigned lane, float sums[8]) {
+    const unsigned each = FOURS ? 4 : 1;
+#pragma unroll
+    for (int r = 0; r < 8; r++) sums[r] = 0.0f;
+#pragma unroll 2
+    for (unsigned k = lane * each; k < inputs + inputs2; k += WARP * each) {
+        const float* from = k < inputs ? x + k : x2 + (k - inputs);
+        unsigned pitch = k < inputs ? inputs : inputs2;
+        if constexpr (FOURS) {
+            float4 factor = load4(w + k, 0);
+#pragma unroll
+            for (int r = 0; r < 8; r++) sums[r] = dot4(load4(from + least(first_row + r, rows - 1) * pitch, 0), factor, sums[r]);
+        } else {
+            float factor = w[k];
+#pragma unroll
+            for (int r = 0; r < 8; r++) sums[r] += from[least(first_row + r, rows - 1) * pitch] * factor;
+        }
+    }
+}
+
+// Up to three linear layers of the same rows (x, x2 side by side): y = x·Wᵀ + b + addend, then ReLU where it is asked for. Of W's
+// rows of `row` numbers those from `first` on are used. A warp has one column and eight rows, its lanes go along the inputs: the
+// weights come from the L2 cache once for eight rows, and all loads are under way together. Row r of part i's result begins at
+// start + r / frames · pitch + r % frames · width; its addend at r · addend_row.
+#define PART(i)                                                                                                                 \
+    const float *w##i, const float *b##i, const float *addend##i, float *y##i, unsigned columns##i, unsigned addend_row##i,     \
+        unsigned start##i, unsigned pitch##i, unsigned width##i
+#define TAKE(i, before)                                                                                                         \
+    {                                                                                                                           \
+        w = w##i, b = b##i, addend = addend##i, y = y##i, addend_row = addend_row##i, start = start##i, pitch = pitch##i;       \
+        width = width##i, column -= before;                                                                                     \
+    }
+extern "C" __global__ void __launch_bounds__(128)
+    react_linear_few(const float* x, const float* x2, unsigned inputs, unsigned inputs2, unsigned rows, unsigned frames,
+                     unsigned first, unsigned row, unsigned relu, PART(0), PART(1), PART(2)) {
+    unsigned column = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    if (column >= columns0 + columns1 + columns2) return;
+    const float *w, *b, *addend;
+    float* y;
+    unsigned addend_row, start, pitch, width;
+    if (column < columns0) {
+        TAKE(0, 0)
+    } else if (column < columns0 + columns1) {
+        TAKE(1, columns0)
+    } else {
+        TAKE(2, columns0 + columns1)
+    }
+    w += static_cast<unsigned long long>(column) * row + first;
+    unsigned first_row = blockIdx.y * 8;
+    float sums[8];
+    if (inputs % 4 == 0 && inputs2 % 4 == 0 && first % 4 == 0 && row % 4 == 0) {
+        few_rows<true>(x, x2, inputs, inputs2, w, first_row, rows, lane, sums);
+    } else {
+        few_rows<false>(x, x2, inputs, inputs2, w, first_row, rows, lane, sums);
+    }
+    float sum = eight_sums(sums, lane);
+    unsigned r = first_row + lane / 4;
+    if (lane % 4 > 0 || r >= rows) return;
+    if (b != nullptr) sum += b[column];
+    if (addend != nullptr) sum += addend[r * addend_row + column];
+    if (relu > 0 && sum <= 0.0f) sum = 0.0f;
+    y[start + static_cast<unsigned long long>(r / frames) * pitch + r % frames * width + column] = sum;
+}
+
+#define MOST_COLUMNS 512u
+
+// y = LayerNorm(residual + x·Wᵀ + b)·γ + β of few rows and at most 512 columns, a block a row. Row r takes row r / repeat of x.
+extern "C" __global__ void __launch_bounds__(MOST_COLUMNS, 1)
+    react_linear_norm(const float* x, const float* weight, const float* bias, const float* residual, const float* gamma, const float* beta,
+                      float* y, unsigned inputs, unsigned columns, unsigned repeat) {
+    __shared__ float values[MOST_COLUMNS];
+    unsigned row = blockIdx.x, lane = threadIdx.x % WARP, i = threadIdx.x;
+    x += row / repeat * inputs;
+    residual += row * columns;
+    for (unsigned first = i / WARP * 8; first < columns; first += MOST_COLUMNS / WARP * 8) {
+        float sums[8];
+#pragma unroll
+        for (int c = 0; c < 8; c++) sums[c] = 0.0f;
+        if (inputs % 4 == 0) {
+            for (unsigned k = lane; k < inputs / 4; k += WARP) {
+                float4 factor = load4(x, k);
+#pragma unroll
+                for (int c = 0; c < 8; c++) {
+                    sums[c] = dot4(load4(weight + least(first + c, columns - 1) * inputs, k), factor, sums[c]);
+                }
+            }
+        } else {
+            for (unsigned k = lane; k < inputs; k += WARP) {
+#pragma unroll
+                for (int c = 0; c < 8; c++) sums[c] += weight[least(first + c, columns - 1) * inputs + k] * x[k];
+            }
+        }
+        float sum = eight_sums(sums, lane);
+        unsigned column = first + lane / 4;
+        if (lane % 4 == 0 && column < columns) values[column] = sum + bias[column] + residual[column];
+    }
+    __syncthreads();
+    float value = i < columns ? values[i] : 0.0f;
+    float mean = block_sum(value) / columns;
+    value = i < columns ? value - mean : 0.0f;
+    float rstd = 1.0f / sqrtf(block_sum(value * value) / columns + 1e-5f);
+    if (i < columns) y[static_cast<unsigned long long>(row) * columns + i] = value * rstd * gamma[i] + beta[i];
+}

@@ -32,10 +32,10 @@ __device__ __forceinline__ float dot(float4 a, float4 b, float sum) { return sum
 #define PIECE 36u
 __device__ __forceinline__ unsigned place(unsigned i) { return i / 32 * PIECE + i % 32; }
 
-// R sequences from blockIdx.x·R on. Gates (after their functions) and cells are left for a backward pass where wanted.
+// R sequences from blockIdx.x·R on; of `state` the cells begin at first_cell. Gates (after their functions) and cells are left for a backward pass where wanted.
 template <int R, int IN_REGISTERS>
 __device__ __forceinline__ void forward_128(const float* projected, const float* weight, const float* state, float* out, float* gates,
-                                            float* cells, unsigned batch, unsigned frames) {
+                                            float* cells, unsigned batch, unsigned frames, unsigned first_cell) {
     DYNAMIC_SHARED(float, shared);
     const int FOURS = IN_REGISTERS / 16, OTHERS = 8 - FOURS;  // Of the eight fours of h's quarter, for each gate.
     float* others = shared;                                   // [4·OTHERS][512] fours
@@ -55,7 +55,7 @@ __device__ __forceinline__ void forward_128(const float* projected, const float*
     for (int r = 0; r < R; r++) {
         // Blocks at the end repeat the last sequence, and write nothing.
         unsigned sequence = least(first + r, batch - 1);
-        c[r] = state[(batch + sequence) * WIDTH + unit];
+        c[r] = state[first_cell + sequence * WIDTH + unit];
         if (s == 0) h[r * 4 * PIECE + place(unit)] = state[sequence * WIDTH + unit];
         next[r] = projected[static_cast<unsigned long long>(sequence) * frames * GATES + s * WIDTH + unit];
     }
@@ -126,8 +126,8 @@ __device__ __forceinline__ void forward_128(const float* projected, const float*
 #define FORWARD_128(R, IN_REGISTERS)                                                                                            \
     extern "C" __global__ void __launch_bounds__(GATES, 1)                                                                      \
         react_lstm_128_##R(const float* projected, const float* weight, const float* state, float* out, float* gates,           \
-                           float* cells, unsigned batch, unsigned frames) {                                                     \
-        forward_128<R, IN_REGISTERS>(projected, weight, state, out, gates, cells, batch, frames);                               \
+                           float* cells, unsigned batch, unsigned frames, unsigned first_cell) {                                \
+        forward_128<R, IN_REGISTERS>(projected, weight, state, out, gates, cells, batch, frames, first_cell);                   \
     }
 FORWARD_128(1, KEPT)
 FORWARD_128(2, KEPT - 16)
@@ -233,7 +233,8 @@ BACKWARD_128(2, KEPT - 16)
 
 // Any width: a block a sequence; a warp adds up a gate's row at a time, its lanes along the row.
 extern "C" __global__ void react_lstm_any(const float* projected, const float* weight, const float* state, float* out, float* gates,
-                                          float* cells, unsigned width, unsigned batch, unsigned frames) {
+                                          float* cells, unsigned width, unsigned batch, unsigned frames,
+                                          unsigned first_cell) {
     DYNAMIC_SHARED(float, shared);
     float* h = shared;        // [width]
     float* c = h + width;     // [width]
@@ -241,7 +242,7 @@ extern "C" __global__ void react_lstm_any(const float* projected, const float* w
     unsigned sequence = blockIdx.x, warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
     for (unsigned u = threadIdx.x; u < width; u += blockDim.x) {
         h[u] = state[static_cast<unsigned long long>(sequence) * width + u];
-        c[u] = state[static_cast<unsigned long long>(batch + sequence) * width + u];
+        c[u] = state[first_cell + static_cast<unsigned long long>(sequence) * width + u];
     }
     __syncthreads();
     for (unsigned t = 0; t < frames; t++) {

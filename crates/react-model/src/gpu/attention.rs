@@ -22,6 +22,8 @@ pub(crate) enum Rows {
     Together,
     /// Queries in rows of c; keys and values in rows of 2·c.
     Apart,
+    /// Queries in rows of c; keys and values within rows of `row`, of which each sequence has `room`, the keys from element `first` on.
+    Within { room: usize, row: usize, first: usize },
 }
 
 /// How a head's columns are worked on, `C` at once.
@@ -59,6 +61,7 @@ impl Rows {
         match self {
             Self::Together => vec![of(shape.queries) * 3 * c],
             Self::Apart => vec![of(shape.queries) * c, of(shape.keys) * 2 * c],
+            Self::Within { room, row, .. } => vec![of(shape.queries) * c, of(room) * row],
         }
     }
 
@@ -67,12 +70,14 @@ impl Rows {
         [slots[0], slots[slots.len() - 1]]
     }
 
-    /// Columns of a row of queries, of a row of keys and values, and where in it keys and values begin.
-    fn places(self, shape: &AttentionShape) -> [usize; 4] {
+    /// Rows of keys and values of a sequence; columns of a row of queries, of a row of keys and values, and where in it keys and values
+    /// begin.
+    fn places(self, shape: &AttentionShape) -> [usize; 5] {
         let c = shape.heads * shape.width;
         match self {
-            Self::Together => [3 * c, 3 * c, c, 2 * c],
-            Self::Apart => [c, 2 * c, 0, c],
+            Self::Together => [shape.keys, 3 * c, 3 * c, c, 2 * c],
+            Self::Apart => [shape.keys, c, 2 * c, 0, c],
+            Self::Within { room, row, first } => [room, c, row, first, first + c],
         }
     }
 }
@@ -166,12 +171,12 @@ mod tests {
         let values: Vec<Vec<f32>> = rows.lengths(&shape).into_iter().zip(["q", "kv"]).map(|(n, name)| normal(n, name)).collect();
         let dims = match rows {
             Rows::Together => vec![vec![batch, queries, 3 * c]],
-            Rows::Apart => vec![vec![batch, queries, c], vec![batch, keys, 2 * c]],
+            _ => vec![vec![batch, queries, c], vec![batch, keys, 2 * c]],
         };
         let arguments: Vec<(&[f32], &[usize])> = values.iter().map(Vec::as_slice).zip(dims.iter().map(Vec::as_slice)).collect();
         let (y, want) = gradients(&arguments, &grad, |t| match rows {
             Rows::Together => masked_self_attention(&t[0], heads, mask, p, &mode, "site"),
-            Rows::Apart => masked_attention(&t[0], &t[1], heads, mask, p, &mode, "site"),
+            _ => masked_attention(&t[0], &t[1], heads, mask, p, &mode, "site"),
         });
         let mut inputs: Vec<Host> = values.into_iter().map(Host::F32).collect();
         let Some(done) = emulator::run(&forward(&shape, rows, true), &inputs) else { return false };
@@ -215,6 +220,22 @@ mod tests {
             if !check(sizes, Rows::Apart, false, None, p) || past && !check(sizes, Rows::Apart, true, None, p) {
                 return;
             }
+        }
+    }
+
+    #[test]
+    fn frames_within_a_larger_array_are_attended_to_as_others() {
+        let [batch, heads, queries, keys, width] = [2, 2, 3, 9, 8];
+        let (c, room, row) = (heads * width, 12, 4 * heads * width);
+        let (q, all) = (normal(batch * queries * c, "q"), normal(batch * room * row, "all"));
+        for (causal, start, column) in [(true, 2, 0), (false, 3, 2 * c)] {
+            let shape = AttentionShape { batch, heads, queries, keys, width, causal, lengths: None, drop: None };
+            let of = |b: usize, frame: usize| all[(b * room + start + frame) * row + column..][..2 * c].to_vec();
+            let kv: Vec<f32> = (0..batch * keys).flat_map(|i| of(i / keys, i % keys)).collect();
+            let Some(want) = emulator::run(&forward(&shape, Rows::Apart, false), &[Host::F32(q.clone()), Host::F32(kv)]) else { return };
+            let rows = Rows::Within { room, row, first: start * row + column };
+            let found = emulator::run(&forward(&shape, rows, false), &[Host::F32(q.clone()), Host::F32(all.clone())]).unwrap();
+            assert_eq!(found.outputs, want.outputs);
         }
     }
 

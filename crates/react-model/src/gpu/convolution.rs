@@ -106,6 +106,11 @@ impl Conv {
     /// y from x and w.
     pub(crate) fn forward(&self, plan: &mut Plan, x: Slot, w: Slot, y: Slot) {
         let w = self.weight(plan, w);
+        self.forward_arranged(plan, x, w, y);
+    }
+
+    /// The same with w as [`Self::arrangement`] leaves it.
+    pub(crate) fn forward_arranged(&self, plan: &mut Plan, x: Slot, w: Slot, y: Slot) {
         let x = self.arranged(plan, x);
         self.steps(plan, Direction::Forward, x, w, y, false);
     }
@@ -154,17 +159,30 @@ impl Conv {
         out
     }
 
+    /// w → w as the convolution reads it, whatever the input's size and number.
+    pub(crate) fn arrangement(&self) -> Plan {
+        let mut plan = Plan::default();
+        let w = plan.input(Type::F32, self.cout * self.taps());
+        let out = plan.output(self.element(), self.weight_len());
+        self.arrange(&mut plan, w, out);
+        plan
+    }
+
     /// w as the convolution reads it.
     fn weight(&self, plan: &mut Plan, w: Slot) -> Slot {
-        let n = self.weight_len();
-        let out = plan.scratch(self.element(), n);
-        let args = [vec![Arg::Array(w), Arg::Array(out), Arg::U32(n as u32)], self.weight_sizes()].concat();
-        plan.each(if self.element() == Type::Bf16 { "react_weight_bf16" } else { "react_weight_f32" }, n, 256, args);
+        let out = plan.scratch(self.element(), self.weight_len());
+        self.arrange(plan, w, out);
         out
     }
 
+    fn arrange(&self, plan: &mut Plan, w: Slot, out: Slot) {
+        let n = self.weight_len();
+        let args = [vec![Arg::Array(w), Arg::Array(out), Arg::U32(n as u32)], self.weight_sizes()].concat();
+        plan.each(if self.element() == Type::Bf16 { "react_weight_bf16" } else { "react_weight_f32" }, n, 256, args);
+    }
+
     /// Elements of a weight as the convolution reads it.
-    fn weight_len(&self) -> usize {
+    pub(crate) fn weight_len(&self) -> usize {
         let [kt, kh, kw] = self.kernel;
         self.cout * kt * self.cells().map_or(kh * kw * self.cin, |c| c.kernel[0] * c.kernel[1] * c.channels)
     }

@@ -58,18 +58,19 @@ impl Convolved {
         plan
     }
 
-    /// x, w, and mean and squares of the `earlier` frames where there are any → the result, normalised by what was seen so far, mean and
+    /// x, w as [`Conv::arrangement`] leaves it, and mean and squares of the `earlier` frames where there are any → the result, normalised by what was seen so far, mean and
     /// squares of that, and its statistics.
     pub(crate) fn next(&self, earlier: usize) -> Plan {
         let (norm, mut plan) = (self.norm(Views::one(self.conv.batch)), Plan::default());
-        let [x, w] = self.arguments(&mut plan);
+        let x = plan.input(self.conv.source(), self.conv.in_len());
+        let w = plan.input(self.conv.element(), self.conv.weight_len());
         let before = (earlier > 0).then(|| plan.input(Type::F64, 2 * norm.channels));
         let out = plan.output(norm.element, norm.out_len());
         let merged = plan.output(Type::F64, 2 * norm.channels);
         let statistics = plan.output(Type::F32, norm.statistics_len());
         let y = plan.scratch(norm.element, norm.y_len());
         let moments = plan.scratch(Type::F64, norm.moments_len());
-        self.conv.forward(&mut plan, x, w, y);
+        self.conv.forward_arranged(&mut plan, x, w, y);
         norm.moments(&mut plan, y, moments);
         let with = With { earlier: before.map(|slot| (slot, earlier)), merged: Some(merged), ..With::default() };
         norm.statistics(&mut plan, moments, statistics, with);
@@ -119,7 +120,8 @@ mod tests {
                     };
                     let plans = Convolved { conv, tail };
                     let arguments = [Host::of(element, part), Host::F32(w.clone())];
-                    let inputs: Vec<Host> = arguments.iter().chain(&earlier).cloned().collect();
+                    let Some(mut arranged) = run(&conv.arrangement(), &arguments[1..]) else { return };
+                    let inputs: Vec<Host> = [arguments[0].clone(), arranged.outputs.remove(0)].iter().chain(&earlier).cloned().collect();
                     let Some(next) = run(&plans.next(first), &inputs) else { return };
                     close(&next.outputs[0].floats(), &want, tolerance, &format!("{tail:?} from frame {first} on"));
 

@@ -1,6 +1,7 @@
 //! A linear layer: its products, and what surrounds them.
 
 use super::dropout;
+use super::few_rows::{Few, MOST_ROWS, Part};
 use super::plan::{Arg, Matrix, Plan, Product, Slot, Type};
 use crate::kernels::DropKey;
 
@@ -47,6 +48,9 @@ impl Layer {
     /// Inputs x, W `[outputs, inputs]` and b; the output y. A row of the dropout mask has `span` elements, whole rows of y.
     pub(crate) fn forward(&self, drop: Option<&DropKey>, span: usize) -> Plan {
         let Self { rows, inputs, outputs, relu, tf32 } = *self;
+        if rows <= MOST_ROWS && drop.is_none() {
+            return Few { rows, inputs: [inputs, 0], row: inputs, first: 0, relu, parts: vec![Part::alone(outputs)], into: None }.plan();
+        }
         let mut plan = Plan::default();
         let x = plan.input(Type::F32, rows * inputs);
         let w = plan.input(Type::F32, outputs * inputs);
@@ -115,6 +119,8 @@ mod tests {
             (200, 8, 40, relu),
             (65, 6, 5, relu),
             (3, 4, 130, Activation::ReluDropout { p: 0.0 }),
+            (MOST_ROWS + 1, 4, 3, Activation::ReluDropout { p: 0.0 }),
+            (5, 6, 40, relu),
         ] {
             let values = [normal(rows * inputs, "x"), normal(outputs * inputs, "w"), normal(outputs, "b")];
             let [x, w, b] = [values[0].clone(), values[1].clone(), values[2].clone()];

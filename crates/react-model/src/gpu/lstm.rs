@@ -24,14 +24,24 @@ fn sizes(numbers: &[usize]) -> impl Iterator<Item = Arg> {
     numbers.iter().map(|n| Arg::U32(*n as u32))
 }
 
-/// Inputs: the projection `[batch, frames, 4·width]`, W `[4·width, width]`, h₀ and c₀ `[2, batch, width]`; outputs h, and where
-/// they are kept for a backward pass the gates and the cells.
-pub(crate) fn forward(shape: &LstmShape, keep: bool) -> Plan {
+/// Where the first h and c are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// h₀ and c₀, `[2, batch, width]`.
+    Stacked,
+    /// Both are `[batch, width]`, the same.
+    Same,
+}
+
+/// Inputs: the projection `[batch, frames, 4·width]`, W `[4·width, width]`, the first state; outputs h, and where they are kept for a
+/// backward pass the gates and the cells.
+pub(crate) fn forward(shape: &LstmShape, from: State, keep: bool) -> Plan {
     let LstmShape { batch, frames, width } = *shape;
     let mut plan = Plan::default();
     let projected = plan.input(Type::F32, batch * frames * 4 * width);
     let weight = plan.input(Type::F32, 4 * width * width);
-    let state = plan.input(Type::F32, 2 * batch * width);
+    let first_cell = if from == State::Stacked { batch * width } else { 0 };
+    let state = plan.input(Type::F32, first_cell + batch * width);
     let out = plan.output(Type::F32, batch * frames * width);
     let mut args: Vec<Arg> = [projected, weight, state, out].map(Arg::Array).into();
     if keep {
@@ -42,11 +52,11 @@ pub(crate) fn forward(shape: &LstmShape, keep: bool) -> Plan {
     }
     if width == WIDTH {
         let each = sequences(batch);
-        args.extend(sizes(&[batch, frames]));
+        args.extend(sizes(&[batch, frames, first_cell]));
         let kernel = if each == 1 { "react_lstm_128_1" } else { "react_lstm_128_2" };
         plan.blocks(kernel, [batch.div_ceil(each) as u32, 1, 1], 4 * WIDTH as u32, shared(each)[0], args);
     } else {
-        args.extend(sizes(&[width, batch, frames]));
+        args.extend(sizes(&[width, batch, frames, first_cell]));
         plan.blocks("react_lstm_any", [batch as u32, 1, 1], 256, 6 * width as u32 * 4, args);
     }
     plan
@@ -87,6 +97,19 @@ mod tests {
     const TOLERANCE: f32 = 1e-5;
 
     #[test]
+    fn a_sequence_goes_on_from_a_frame() {
+        for (batch, frames, width) in [(2, 3, 7), (2, 2, 128)] {
+            let shape = LstmShape { batch, frames, width };
+            let [projected, weight] = [normal(batch * frames * 4 * width, "projected"), normal(4 * width * width, "weight")].map(Host::F32);
+            let last = normal(batch * width, "last");
+            let given = [projected.clone(), weight.clone(), Host::F32(last.repeat(2))];
+            let Some(want) = emulator::run(&forward(&shape, State::Stacked, false), &given) else { return };
+            let found = emulator::run(&forward(&shape, State::Same, false), &[projected, weight, Host::F32(last)]).unwrap();
+            assert_eq!(found.outputs, want.outputs);
+        }
+    }
+
+    #[test]
     fn a_sequence_is_the_one_on_the_cpu() {
         for (batch, frames, width) in [(1, 1, 1), (3, 5, 7), (2, 4, 40), (2, 3, 128), (ALONE + 1, 2, 128)] {
             let shape = LstmShape { batch, frames, width };
@@ -99,9 +122,9 @@ mod tests {
             let (h, want) = gradients(&arguments, &grad, |t| lstm(&t[0], &t[1], &t[2]));
             let [projected, weight, state, grad] = [projected, weight, state, grad].map(Host::F32);
             let given = [projected, weight.clone(), state.clone()];
-            let Some(done) = emulator::run(&forward(&shape, true), &given) else { return };
+            let Some(done) = emulator::run(&forward(&shape, State::Stacked, true), &given) else { return };
             close(&done.outputs[0].floats(), &h, TOLERANCE, "h");
-            assert_eq!(emulator::run(&forward(&shape, false), &given).unwrap().outputs[..], done.outputs[..1]);
+            assert_eq!(emulator::run(&forward(&shape, State::Stacked, false), &given).unwrap().outputs[..], done.outputs[..1]);
             let [h, gates, cells] = <[Host; 3]>::try_from(done.outputs).unwrap();
             let found = emulator::run(&backward(&shape), &[weight, state, gates, cells, h, grad]).unwrap().outputs;
             for (i, name) in ["projected", "weight", "state"].into_iter().enumerate() {

@@ -12,6 +12,8 @@ pub(crate) mod cuda;
 pub(crate) mod dropout;
 #[cfg(test)]
 pub(crate) mod emulator;
+pub(crate) mod few_rows;
+pub(crate) mod latent;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod lstm;

@@ -1,5 +1,8 @@
 use super::Linear;
-use crate::ops::{Activation, Mask, attention, attention_to_past, linear, masked_attention, masked_self_attention, self_attention};
+use crate::ops::{
+    Activation, FewLayer, FramesOf, Mask, attention, attention_to_past, attention_within, linear, masked_attention, masked_self_attention,
+    self_attention,
+};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -48,9 +51,12 @@ impl MultiHeadAttention {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn attend_to_itself(&self, x: &Tensor, causal: bool, mode: &Mode) -> Result<Tensor> {
-        let qkv = self.project(x, 0, 3, mode)?;
-        let y = self_attention(&qkv, self.heads, causal, self.dropout, mode, &self.site)?;
-        self.out.forward(&y, mode)
+        self.out.forward(&self.heads_of_itself(&self.project(x, 0, 3, mode)?, causal, mode)?, mode)
+    }
+
+    /// The heads' results for queries, keys and values of the same rows, `[b, t, 3·c]` → `[b, t, c]`.
+    pub(super) fn heads_of_itself(&self, qkv: &Tensor, causal: bool, mode: &Mode) -> Result<Tensor> {
+        Ok(self_attention(qkv, self.heads, causal, self.dropout, mode, &self.site)?)
     }
 
     /// x `[b, t, c]`, memory `[b, s, c]` → `[b, t, c]`; every frame sees the whole memory.
@@ -74,9 +80,19 @@ impl MultiHeadAttention {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn attend_to_cached(&self, x: &Tensor, kv: &Tensor, causal: bool, mode: &Mode) -> Result<Tensor> {
+        self.out.forward(&self.heads_to_cached(x, kv, causal, mode)?, mode)
+    }
+
+    /// The heads' results of [`Self::attend_to_cached`], before the projection.
+    pub(super) fn heads_to_cached(&self, x: &Tensor, kv: &Tensor, causal: bool, mode: &Mode) -> Result<Tensor> {
         let q = self.project(x, 0, 1, mode)?;
         let attend = if causal { attention_to_past } else { attention };
-        self.out.forward(&attend(&q, kv, self.heads, self.dropout, mode, &self.site)?, mode)
+        Ok(attend(&q, kv, self.heads, self.dropout, mode, &self.site)?)
+    }
+
+    /// The same of queries `[b, t, c]` to frames that lie in a larger array on a GPU.
+    pub(super) fn heads_within(&self, q: &Tensor, frames: &FramesOf, causal: bool) -> Result<Tensor> {
+        Ok(attention_within(q, frames, self.heads, causal)?)
     }
 
     /// Attention under any mask: of x `[b, t, c]` to itself, or to a memory `[b, s, c]` → `[b, t, c]`.
@@ -84,14 +100,18 @@ impl MultiHeadAttention {
     /// # Errors
     /// Candle's, where shapes or lengths do not fit.
     pub fn attend_masked(&self, x: &Tensor, memory: Option<&Tensor>, mask: &Mask, mode: &Mode) -> Result<Tensor> {
-        let y = match memory {
+        self.out.forward(&self.heads_masked(x, memory, mask, mode)?, mode)
+    }
+
+    /// The heads' results of [`Self::attend_masked`], before the projection.
+    pub(super) fn heads_masked(&self, x: &Tensor, memory: Option<&Tensor>, mask: &Mask, mode: &Mode) -> Result<Tensor> {
+        Ok(match memory {
             None => masked_self_attention(&self.project(x, 0, 3, mode)?, self.heads, mask, self.dropout, mode, &self.site)?,
             Some(memory) => {
                 let (q, kv) = (self.project(x, 0, 1, mode)?, self.keys_and_values(memory, mode)?);
                 masked_attention(&q, &kv, self.heads, mask, self.dropout, mode, &self.site)?
             }
-        };
-        self.out.forward(&y, mode)
+        })
     }
 
     /// Queries of x `[b, t, c]`, not scaled.
@@ -100,8 +120,8 @@ impl MultiHeadAttention {
     }
 
     /// What follows the heads.
-    pub(super) fn project_out(&self, y: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.out.forward(y, mode)
+    pub(super) fn out(&self) -> &Linear {
+        &self.out
     }
 
     pub(super) fn heads(&self) -> usize {
@@ -109,12 +129,24 @@ impl MultiHeadAttention {
     }
 
     /// `count` of the three projections, from `first` on.
-    fn project(&self, x: &Tensor, first: usize, count: usize, mode: &Mode) -> Result<Tensor> {
+    pub(super) fn project(&self, x: &Tensor, first: usize, count: usize, mode: &Mode) -> Result<Tensor> {
+        let [weight, bias] = self.projection(first, count, mode)?;
+        Ok(linear(x, &weight, &bias, Activation::None, mode, &self.site)?)
+    }
+
+    /// The same as one of several layers of the same few rows.
+    pub(super) fn few_layer(&self, first: usize, count: usize, mode: &Mode) -> Result<FewLayer> {
+        let [weight, bias] = self.projection(first, count, mode)?;
+        Ok(FewLayer { bias: Some(bias), ..FewLayer::of(weight) })
+    }
+
+    /// Weight and bias of some of the projections.
+    fn projection(&self, first: usize, count: usize, mode: &Mode) -> Result<[Tensor; 2]> {
         let (mut weight, mut bias) = (mode.parameter(&self.weight), mode.parameter(&self.bias));
         if count < 3 {
             weight = weight.narrow(0, first * self.width, count * self.width)?;
             bias = bias.narrow(0, first * self.width, count * self.width)?;
         }
-        Ok(linear(x, &weight, &bias, Activation::None, mode, &self.site)?)
+        Ok([weight, bias])
     }
 }

@@ -1,6 +1,6 @@
-use crate::ops::{Activation, linear};
+use crate::ops::{Activation, FewLayer, few_linear, is_few, linear};
 use crate::{Init, Mode, Result, Scope};
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
 /// `y = x·Wᵀ + b`, W `[out, in]`, b `[out]`: PyTorch's `Linear`.
 ///
@@ -44,20 +44,59 @@ impl Linear {
         self.forward_then(x, Activation::None, mode)
     }
 
+    /// The result for two tensors side by side, `[…, a]` and `[…, in − a]`.
+    pub(crate) fn forward_both(&self, x: [&Tensor; 2], mode: &Mode) -> Result<Tensor> {
+        match self.few(&x, 0, self.few_layer(mode), mode)? {
+            Some(y) => Ok(y),
+            None => self.forward(&Tensor::cat(&x, D::Minus1)?, mode),
+        }
+    }
+
+    /// What the first inputs alone make, with the bias: `[…, n]` → `[…, out]`.
+    pub(crate) fn forward_first(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        match self.few(&[x], 0, self.few_layer(mode), mode)? {
+            Some(y) => Ok(y),
+            None => Ok(self.forward_inputs(x, 0, mode)?.broadcast_add(&mode.parameter(&self.bias))?),
+        }
+    }
+
+    /// What the last inputs, two tensors side by side, add to the result, without the bias: `[…, a]` and `[…, b]` → `[…, out]`; with
+    /// `to`, the sum of both.
+    pub(crate) fn forward_last(&self, x: [&Tensor; 2], to: Option<&Tensor>, mode: &Mode) -> Result<Tensor> {
+        let first = self.weight.dim(1)?.saturating_sub(x[0].dim(D::Minus1)? + x[1].dim(D::Minus1)?);
+        let layer = FewLayer { addend: to.cloned(), ..FewLayer::of(mode.parameter(&self.weight)) };
+        if let Some(y) = self.few(&x, first, layer, mode)? {
+            return Ok(y);
+        }
+        let part = self.forward_inputs(&Tensor::cat(&x, D::Minus1)?, first, mode)?;
+        match to {
+            Some(to) => Ok((to + part)?),
+            None => Ok(part),
+        }
+    }
+
     /// What some of the inputs, from `first` on, add to the result, without the bias: `[…, n]` → `[…, out]`.
-    pub(crate) fn forward_inputs(&self, x: &Tensor, first: usize, mode: &Mode) -> Result<Tensor> {
-        let weight = mode.parameter(&self.weight).narrow(1, first, x.dim(candle_core::D::Minus1)?)?.contiguous()?;
+    fn forward_inputs(&self, x: &Tensor, first: usize, mode: &Mode) -> Result<Tensor> {
+        let weight = mode.parameter(&self.weight).narrow(1, first, x.dim(D::Minus1)?)?.contiguous()?;
         Ok(linear(x, &weight, &self.bias.zeros_like()?.detach(), Activation::None, mode, &self.site)?)
     }
 
-    /// How many inputs it has.
-    pub(crate) fn inputs(&self) -> usize {
-        self.weight.dims()[1]
+    /// One launch, where rows are few.
+    fn few(&self, x: &[&Tensor], first: usize, layer: FewLayer, mode: &Mode) -> Result<Option<Tensor>> {
+        if !x.iter().all(|x| is_few(x, mode)) {
+            return Ok(None);
+        }
+        Ok(few_linear(x, first, &[layer], None)?.pop())
     }
 
-    /// The bias, `[out]`.
-    pub(crate) fn bias(&self, mode: &Mode) -> Tensor {
-        mode.parameter(&self.bias)
+    /// Weight and bias.
+    pub(super) fn parameters(&self, mode: &Mode) -> [Tensor; 2] {
+        [&self.weight, &self.bias].map(|p| mode.parameter(p))
+    }
+
+    /// As one of several layers of the same few rows.
+    pub(super) fn few_layer(&self, mode: &Mode) -> FewLayer {
+        FewLayer { bias: Some(mode.parameter(&self.bias)), ..FewLayer::of(mode.parameter(&self.weight)) }
     }
 
     pub(crate) fn forward_then(&self, x: &Tensor, activation: Activation, mode: &Mode) -> Result<Tensor> {

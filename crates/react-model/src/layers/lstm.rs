@@ -1,4 +1,4 @@
-use crate::ops::{Activation, linear, lstm};
+use crate::ops::{Activation, FewLayer, few_linear, is_few, linear, lstm, lstm_after};
 use crate::{Init, Mode, ModelError, Result, Scope};
 use candle_core::{DType, Tensor};
 
@@ -73,5 +73,17 @@ impl Lstm {
         let bias = (mode.parameter(&self.bias_ih) + mode.parameter(&self.bias_hh))?;
         let projected = linear(x_btc, &mode.parameter(&self.weight_ih), &bias, Activation::None, mode, &self.site)?;
         Ok(lstm(&projected, &mode.parameter(&self.weight_hh), &state)?)
+    }
+
+    /// The same from the frame before, `[b, h]`, as both h and c.
+    pub(crate) fn forward_after(&self, x_btc: &Tensor, last_bh: &Tensor, mode: &Mode) -> Result<Tensor> {
+        if is_few(x_btc, mode) {
+            let [weight, bias, addend] = [&self.weight_ih, &self.bias_ih, &self.bias_hh].map(|p| mode.parameter(p));
+            let input = FewLayer { bias: Some(bias), addend: Some(addend), ..FewLayer::of(weight) };
+            if let Some(projected) = few_linear(&[x_btc], 0, &[input], None)?.first() {
+                return Ok(lstm_after(projected, &mode.parameter(&self.weight_hh), last_bh)?);
+            }
+        }
+        self.forward(x_btc, Some((last_bh, last_bh)), mode)
     }
 }

@@ -1,4 +1,5 @@
-use crate::ops::{layer_norm, norm_of_sum};
+use super::Linear;
+use crate::ops::{layer_norm, norm_of_linear, norm_of_sum};
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -33,6 +34,13 @@ impl LayerNorm {
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         Ok(layer_norm(x, &mode.parameter(&self.weight), &mode.parameter(&self.bias))?)
+    }
+
+    /// The norm of `x + linear(r)` for few rows on a GPU; none elsewhere.
+    pub(super) fn forward_linear(&self, x: &Tensor, r: &Tensor, linear: &Linear, mode: &Mode) -> Result<Option<Tensor>> {
+        let [weight, bias] = linear.parameters(mode);
+        let [gamma, beta] = [mode.parameter(&self.weight), mode.parameter(&self.bias)];
+        Ok(norm_of_linear(r, [&weight, &bias], x, [&gamma, &beta], mode)?)
     }
 
     /// The norm of `x + dropout(r)`; shapes are equal.

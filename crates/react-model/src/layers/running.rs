@@ -55,8 +55,8 @@ impl RunningEncoder {
         let mode = Mode::eval();
         let mut ended = self.clone();
         ended.push(x)?;
-        let attended = self.layer.self_attn.project_out(&ended.attention.output(x.device())?, &mode)?;
-        let y = self.layer.norm1.after(&self.first, &attended, &mode)?;
+        let heads = ended.attention.output(x.device())?;
+        let y = self.layer.norm1.after_linear(&self.first, &heads, self.layer.self_attn.out(), &mode)?;
         self.layer.feed_forward.forward(&y, &mode)
     }
 }

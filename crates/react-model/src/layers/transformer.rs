@@ -12,7 +12,7 @@
 //! Transformer Architecture", 2020.
 
 use super::{LayerNorm, Linear, MultiHeadAttention};
-use crate::ops::{Activation, Mask, add_dropped};
+use crate::ops::{Activation, FewLayer, Mask, add_dropped, few_linear, is_few};
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -64,6 +64,11 @@ impl Residual {
         Ok(Self { norm, order: config.order, dropout: config.dropout, site: scope.path(&format!("dropout{number}")) })
     }
 
+    /// Whether the part inside sees x itself.
+    pub(super) fn is_after(&self) -> bool {
+        self.order == NormOrder::Post
+    }
+
     /// What the part inside sees of x.
     pub(super) fn before(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         match self.order {
@@ -80,8 +85,30 @@ impl Residual {
         }
     }
 
-    fn around(&self, x: &Tensor, mode: &Mode, inside: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-        self.after(x, &inside(&self.before(x, mode)?)?, mode)
+    /// The same of a part whose end is a linear layer; what comes before that may be `[b, 1, c]`, the same for all frames.
+    pub(super) fn after_linear(&self, x: &Tensor, inside: &Tensor, last: &Linear, mode: &Mode) -> Result<Tensor> {
+        if is_few(inside, mode) && is_few(x, mode) {
+            if self.order == NormOrder::Post
+                && let Some(y) = self.norm.forward_linear(x, inside, last, mode)?
+            {
+                return Ok(y);
+            }
+            let rows = |t: &Tensor| t.elem_count() / t.dims().last().map_or(1, |n| (*n).max(1));
+            if self.order == NormOrder::Pre && rows(inside) == rows(x) {
+                let layer = FewLayer { addend: Some(x.clone()), ..last.few_layer(mode) };
+                if let Some(y) = few_linear(&[inside], 0, &[layer], None)?.pop() {
+                    return Ok(y);
+                }
+            }
+        }
+        let y = last.forward(inside, mode)?;
+        let y = if y.dims() == x.dims() { y } else { y.broadcast_as(x.shape())?.contiguous()? };
+        self.after(x, &y, mode)
+    }
+
+    /// The connection around a part that ends with a linear layer; `inside` is what comes before that.
+    fn around(&self, x: &Tensor, last: &Linear, mode: &Mode, inside: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        self.after_linear(x, &inside(&self.before(x, mode)?)?, last, mode)
     }
 }
 
@@ -95,10 +122,8 @@ impl FeedForward {
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.around.around(x, mode, |x| {
-            let inside = self.linear1.forward_then(x, Activation::ReluDropout { p: self.around.dropout }, mode)?;
-            self.linear2.forward(&inside, mode)
-        })
+        self.around
+            .around(x, &self.linear2, mode, |x| self.linear1.forward_then(x, Activation::ReluDropout { p: self.around.dropout }, mode))
     }
 }
 
@@ -148,7 +173,7 @@ impl EncoderLayer {
     /// # Errors
     /// Candle's, where shapes or lengths do not fit.
     pub fn forward_masked(&self, x: &Tensor, mask: &Mask, mode: &Mode) -> Result<Tensor> {
-        let x = self.norm1.around(x, mode, |x| self.self_attn.attend_masked(x, None, mask, mode))?;
+        let x = self.norm1.around(x, self.self_attn.out(), mode, |x| self.self_attn.heads_masked(x, None, mask, mode))?;
         self.feed_forward.forward(&x, mode)
     }
 
@@ -159,8 +184,8 @@ impl EncoderLayer {
     pub fn forward_first(&self, x: &Tensor, count: usize, mode: &Mode) -> Result<Tensor> {
         let first = |x: &Tensor| x.narrow(1, 0, count)?.contiguous();
         let seen = self.norm1.before(x, mode)?;
-        let attended = self.self_attn.attend_to(&first(&seen)?, &seen, mode)?;
-        self.feed_forward.forward(&self.norm1.after(&first(x)?, &attended, mode)?, mode)
+        let attended = self.self_attn.heads_to_cached(&first(&seen)?, &self.self_attn.keys_and_values(&seen, mode)?, false, mode)?;
+        self.feed_forward.forward(&self.norm1.after_linear(&first(x)?, &attended, self.self_attn.out(), mode)?, mode)
     }
 }
 
@@ -179,11 +204,11 @@ impl EncoderLayer {
 /// ```
 #[derive(Clone, Debug)]
 pub struct DecoderLayer {
-    self_attn: MultiHeadAttention,
-    norm1: Residual,
-    multihead_attn: MultiHeadAttention,
-    norm2: Residual,
-    feed_forward: FeedForward,
+    pub(super) self_attn: MultiHeadAttention,
+    pub(super) norm1: Residual,
+    pub(super) multihead_attn: MultiHeadAttention,
+    pub(super) norm2: Residual,
+    pub(super) feed_forward: FeedForward,
 }
 
 impl DecoderLayer {
@@ -207,6 +232,14 @@ impl DecoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x: &Tensor, memory: &Tensor, mode: &Mode) -> Result<Tensor> {
+        if x.id() == memory.id() && is_few(x, mode) && self.norm1.is_after() {
+            let (own, memory) = (self.self_attn.few_layer(0, 3, mode)?, self.multihead_attn.few_layer(1, 2, mode)?);
+            if let [qkv, kv] = &few_linear(&[x], 0, &[own, memory], None)?[..] {
+                let heads = self.self_attn.heads_of_itself(qkv, true, mode)?;
+                let x = self.norm1.after_linear(x, &heads, self.self_attn.out(), mode)?;
+                return self.forward_cached(&x, kv, mode);
+            }
+        }
         self.forward_memory(&self.forward_self(x, mode)?, memory, mode)
     }
 
@@ -226,9 +259,8 @@ impl DecoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_last(&self, x: &Tensor, cache: &DecoderCache, mode: &Mode) -> Result<Tensor> {
-        let x = self.norm1.around(x, mode, |x| self.self_attn.attend_to_cached(x, &cache.own, true, mode))?;
-        let x = self.norm2.around(&x, mode, |x| self.multihead_attn.attend_to_cached(x, &cache.memory, false, mode))?;
-        self.feed_forward.forward(&x, mode)
+        let x = self.norm1.around(x, self.self_attn.out(), mode, |x| self.self_attn.heads_to_cached(x, &cache.own, true, mode))?;
+        self.forward_cached(&x, &cache.memory, mode)
     }
 
     /// The part before the memory: the self-attention.
@@ -236,7 +268,8 @@ impl DecoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_self(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.norm1.around(x, mode, |x| self.self_attn.attend_to_itself(x, true, mode))
+        self.norm1
+            .around(x, self.self_attn.out(), mode, |x| self.self_attn.heads_of_itself(&self.self_attn.project(x, 0, 3, mode)?, true, mode))
     }
 
     /// The part from the memory on, of what [`Self::forward_self`] gives.
@@ -244,7 +277,19 @@ impl DecoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_memory(&self, x: &Tensor, memory: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let x = self.norm2.around(x, mode, |x| self.multihead_attn.attend_to(x, memory, mode))?;
+        let few = is_few(x, mode) && is_few(memory, mode) && self.norm2.is_after();
+        if few && memory.dims3().is_ok_and(|(_, frames, _)| frames == 1) {
+            // Of a single row every query gets the values.
+            let values = self.multihead_attn.project(memory, 2, 1, mode)?;
+            return self.feed_forward.forward(&self.norm2.after_linear(x, &values, self.multihead_attn.out(), mode)?, mode);
+        }
+        self.forward_cached(x, &self.multihead_attn.keys_and_values(memory, mode)?, mode)
+    }
+
+    /// The same with the memory's keys and values.
+    fn forward_cached(&self, x: &Tensor, kv: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let heads = |x: &Tensor| self.multihead_attn.heads_to_cached(x, kv, false, mode);
+        let x = self.norm2.around(x, self.multihead_attn.out(), mode, heads)?;
         self.feed_forward.forward(&x, mode)
     }
 }

@@ -149,6 +149,32 @@ pub fn masked_attention(q: &Tensor, kv: &Tensor, heads: usize, mask: &Mask, p: f
     q.apply_op2(&kv, CrossAttention(shape))
 }
 
+/// Keys and values of frames that lie in a larger array: `[b, room, columns]`, of each sequence `count` rows from `first` on, the keys from
+/// `column` on and the values behind them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FramesOf<'a> {
+    pub(crate) array: &'a Tensor,
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) column: usize,
+}
+
+/// [`attention_to_past`], or without `causal` [`attention`], to frames of a larger array. On a GPU, without gradients and dropout.
+pub(crate) fn attention_within(q: &Tensor, frames: &FramesOf, heads: usize, causal: bool) -> Result<Tensor> {
+    let ((batch, queries, c), (sequences, room, row)) = (q.dims3()?, frames.array.dims3()?);
+    let FramesOf { array, first, count: keys, column } = *frames;
+    if batch != sequences || column + 2 * c > row || first + keys > room || keys == 0 || (causal && queries > keys) {
+        candle_core::bail!("attention: queries {:?} do not fit {keys} frames of {:?} from {first} on", q.dims(), array.dims());
+    }
+    let shape = AttentionShape { batch, heads, queries, keys, width: head_width(c, 1, heads)?, causal, lengths: None, drop: None };
+    let rows = Rows::Within { room, row, first: first * row + column };
+    let y = run_op(&on_gpu::forward(&shape, rows, false), q.device(), &[&q.contiguous()?, array])?;
+    match y.first() {
+        Some(y) => y.reshape(q.shape()),
+        None => candle_core::bail!("attention: no result"),
+    }
+}
+
 fn head_width(width: usize, parts: usize, heads: usize) -> Result<usize> {
     if heads == 0 || width == 0 || !width.is_multiple_of(parts * heads) {
         candle_core::bail!("attention: a width of {width} cannot be {parts} × {heads} heads");

@@ -3,6 +3,7 @@
 use super::conv_block::{conv_of, conv_on_gpu, convolve, frames_on_gpu, pooled};
 use super::input::Input;
 use super::{ConvBlockShape, with_floats};
+use crate::Precision;
 use crate::gpu::{convolved as on_gpu, is_gpu, run_op};
 use crate::kernels::{Conv, Moments, Tail, Tiled};
 use candle_core::{Result, Tensor};
@@ -110,6 +111,8 @@ impl Convolved {
 pub(crate) struct Running {
     frames: usize,
     seen: Option<Seen>,
+    /// The weight as a GPU's convolution reads it: that of the first frames goes for all.
+    weight: Option<(Precision, Tensor)>,
 }
 
 #[derive(Clone, Debug)]
@@ -157,7 +160,7 @@ impl Running {
         self.see(convolved, self.frames.min(end)..end)
     }
 
-    /// The block's result for frames that follow those seen so far, normalised by the moments of all.
+    /// The block's result for frames that follow those seen so far, normalised by the moments of all. The weight must stay the same.
     pub(crate) fn next(&mut self, x: &Tensor, weight: &Tensor, shape: ConvBlockShape) -> Result<Tensor> {
         let frames = x.dim(0)?;
         if !is_gpu(x) {
@@ -170,7 +173,14 @@ impl Running {
         let x = frames_on_gpu(&x.detach(), shape.precision)?;
         let plans = on_gpu::Convolved { conv: conv_on_gpu(&x, &conv, shape.precision)?, tail: shape.tail };
         let before = if let Some(Seen::Gpu { moments, .. }) = &self.seen { Some(moments) } else { None };
-        let weight = weight.contiguous()?;
+        let weight = match &self.weight {
+            Some((precision, weight)) if *precision == shape.precision => weight.clone(),
+            _ => match run_op(&plans.conv.arrangement(), x.device(), &[&weight.contiguous()?])?.pop() {
+                Some(weight) => weight,
+                None => candle_core::bail!("conv_block: no weight"),
+            },
+        };
+        self.weight = Some((shape.precision, weight.clone()));
         let inputs: Vec<&Tensor> = [&x, &weight].into_iter().chain(before).collect();
         let plan = plans.next(if before.is_some() { self.frames } else { 0 });
         match <[Tensor; 3]>::try_from(run_op(&plan, x.device(), &inputs)?) {

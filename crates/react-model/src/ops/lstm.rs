@@ -1,6 +1,7 @@
 use super::planned::Planned;
 use super::{floats, gradient, with_floats};
-use crate::gpu::{is_gpu, lstm as on_gpu, run_op};
+use crate::gpu::lstm::{self as on_gpu, State};
+use crate::gpu::{is_gpu, run_op};
 use crate::kernels::{LstmShape, LstmTrace};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -44,18 +45,33 @@ pub fn lstm(projected: &Tensor, weight: &Tensor, state: &Tensor) -> Result<Tenso
     let keep = projected.track_op() || weight.track_op() || state.track_op();
     let shape = LstmShape { batch, frames, width };
     if is_gpu(projected) {
-        let op = Planned::new("lstm", on_gpu::forward(&shape, keep), (batch, frames, width), move |arguments, kept, h, grad| {
-            let (&[_, weight, state], [gates, cells]) = (arguments, kept) else {
-                candle_core::bail!("lstm: backward without a forward that kept its gates")
-            };
-            let gradients = run_op(&on_gpu::backward(&shape), grad.device(), &[weight, state, gates, cells, h, grad])?;
-            let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
-            each.collect()
-        });
+        let op =
+            Planned::new("lstm", on_gpu::forward(&shape, State::Stacked, keep), (batch, frames, width), move |arguments, kept, h, grad| {
+                let (&[_, weight, state], [gates, cells]) = (arguments, kept) else {
+                    candle_core::bail!("lstm: backward without a forward that kept its gates")
+                };
+                let gradients = run_op(&on_gpu::backward(&shape), grad.device(), &[weight, state, gates, cells, h, grad])?;
+                let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
+                each.collect()
+            });
         return projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op);
     }
     let op = Lstm { shape, keep, saved: OnceLock::new() };
     projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op)
+}
+
+/// [`lstm`] from one frame `[b, h]` as both h and c. On a GPU, without gradients.
+pub(crate) fn lstm_after(projected: &Tensor, weight: &Tensor, last: &Tensor) -> Result<Tensor> {
+    let ((batch, frames, gates), (n, width)) = (projected.dims3()?, last.dims2()?);
+    if n != batch || gates != 4 * width || weight.dims() != [4 * width, width] {
+        candle_core::bail!("lstm: projection {:?}, weight {:?}, last frame {:?}", projected.dims(), weight.dims(), last.dims());
+    }
+    let plan = on_gpu::forward(&LstmShape { batch, frames, width }, State::Same, false);
+    let h = run_op(&plan, projected.device(), &[&projected.contiguous()?, &weight.contiguous()?, &last.contiguous()?])?;
+    match h.first() {
+        Some(h) => h.reshape((batch, frames, width)),
+        None => candle_core::bail!("lstm: no result"),
+    }
 }
 
 struct Lstm {

@@ -9,6 +9,7 @@ mod conv_blocks;
 mod conv_norm;
 mod convolved;
 mod dropout;
+mod few_rows;
 mod input;
 mod layer_norm;
 mod linear;
@@ -18,6 +19,7 @@ mod picture_mean;
 mod planned;
 
 pub use crate::kernels::{Isa, Tail, isa};
+pub(crate) use attention::{FramesOf, attention_within};
 pub use attention::{Mask, attention, attention_to_past, masked_attention, masked_self_attention, self_attention};
 pub use batch_norm::ChannelStatistics;
 pub use conv_block::{ConvBlockShape, conv_block, conv_block_of_views};
@@ -26,10 +28,12 @@ pub use conv_norm::{ConvNormShape, Then, conv_norm};
 pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::{Convolved, Running};
 pub use dropout::{add_dropped, dropout};
+pub(crate) use few_rows::{FewInto, FewLayer, few_linear, is_few, norm_of_linear};
 pub use layer_norm::layer_norm;
 pub(crate) use layer_norm::norm_of_sum;
 pub use linear::{Activation, linear};
 pub use lstm::lstm;
+pub(crate) use lstm::lstm_after;
 pub use max_pool3d::{MaxPool3dShape, max_pool3d};
 pub(crate) use picture_mean::picture_mean;
 

@@ -64,23 +64,30 @@ impl ReactionDecoder {
 
     /// The second head: coefficients `[n, t, 58]` and reaction `[n, t, d]` → `[n, t, 25]`.
     pub(super) fn emotion(&self, coeffs: &Tensor, reaction_ntd: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let both = Tensor::cat(&[coeffs, reaction_ntd], 2)?;
-        self.emotion_map[1].forward(&self.emotion_map[0].forward(&both, mode)?, mode)
+        self.emotion_map[1].forward(&self.emotion_map[0].forward_both([coeffs, reaction_ntd], mode)?, mode)
     }
 
     /// samples `[n, d]` → `[n, t, d]`.
-    pub(super) fn decode(&self, sample_nd: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
+    fn decode(&self, sample_nd: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
+        self.decode_queries(&self.queries(sample_nd, frames, mode)?, sample_nd, mode)
+    }
+
+    /// What the memory of samples `[n, d]` meets: `[n, t, d]` with dropout, `[1, t, d]` without.
+    pub(super) fn queries(&self, sample_nd: &Tensor, frames: usize, mode: &Mode) -> Result<Tensor> {
         let (n, d) = sample_nd.dims2()?;
-        let memory_n1d = sample_nd.unsqueeze(1)?;
-        let queries = positions(frames, d, sample_nd.device())?.unsqueeze(0)?;
-        let attended_ntd = if mode.has_dropout() {
-            let queries = dropout(&queries.broadcast_as((n, frames, d))?.contiguous()?, self.dropout, mode, &self.site)?;
-            self.decoder_1.forward_self(&queries, mode)?
-        } else {
-            // Without dropout the queries of all samples are the same until the memory comes in.
-            self.decoder_1.forward_self(&queries, mode)?.broadcast_as((n, frames, d))?.contiguous()?
-        };
-        let first = self.decoder_1.forward_memory(&attended_ntd, &memory_n1d, mode)?;
+        let mut queries = positions(frames, d, sample_nd.device())?.unsqueeze(0)?;
+        if mode.has_dropout() {
+            queries = dropout(&queries.broadcast_as((n, frames, d))?.contiguous()?, self.dropout, mode, &self.site)?;
+        }
+        // Without dropout the queries of all samples are the same until the memory comes in.
+        self.decoder_1.forward_self(&queries, mode)
+    }
+
+    /// The rest: [`Self::queries`] and samples `[n, d]` → `[n, t, d]`.
+    pub(super) fn decode_queries(&self, queries: &Tensor, sample_nd: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let ((n, d), frames) = (sample_nd.dims2()?, queries.dim(1)?);
+        let attended_ntd = if queries.dim(0)? == n { queries.clone() } else { queries.broadcast_as((n, frames, d))?.contiguous()? };
+        let first = self.decoder_1.forward_memory(&attended_ntd, &sample_nd.unsqueeze(1)?, mode)?;
         self.decoder_2.forward(&first, &first, mode)
     }
 }

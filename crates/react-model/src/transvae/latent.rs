@@ -7,9 +7,11 @@
 //! Only the two tokens' rows are read, so only theirs are computed (Petrovich, Black, Varol, "Action-conditioned 3D human motion
 //! synthesis with transformer VAE", 2021).
 
-use super::Config;
+use super::decoder::sample;
+use super::{Config, Noise};
+use crate::gpu::{is_gpu, latent as on_gpu, run_op};
 use crate::layers::{EncoderLayer, Linear, RunningEncoder};
-use crate::{Init, Mode, Result, Scope};
+use crate::{Init, Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
 
 /// A diagonal normal distribution, `[b, d]` each.
@@ -26,10 +28,26 @@ pub struct Latent {
 impl Latent {
     /// Of the two tokens' rows, `[b, 2, d]`.
     fn of_tokens(tokens_b2d: &Tensor) -> Result<Self> {
-        let row = |i: usize| tokens_b2d.narrow(1, i, 1)?.squeeze(1);
-        let (mu, logvar) = (row(0)?, row(1)?);
+        let [mu, logvar] = Self::rows(tokens_b2d)?;
         let std = (&logvar * 0.5)?.exp()?;
         Ok(Self { mu, std, logvar })
+    }
+
+    /// mu and logvar of the two tokens' rows.
+    fn rows(tokens_b2d: &Tensor) -> Result<[Tensor; 2]> {
+        Ok([tokens_b2d.narrow(1, 0, 1)?.squeeze(1)?, tokens_b2d.narrow(1, 1, 1)?.squeeze(1)?])
+    }
+
+    /// The distributions and samples of the same draws `[…, d]`, as many of each, in one launch on a GPU.
+    fn drawn_on_gpu(tokens_b2d: &Tensor, eps: &Tensor) -> Result<(Self, Tensor)> {
+        let (b, _, d) = tokens_b2d.dims3()?;
+        let samples = eps.elem_count() / d.max(1);
+        let plan = on_gpu::sample([b, samples, d]);
+        let [mu, logvar] = Self::rows(tokens_b2d)?;
+        match &run_op(&plan, tokens_b2d.device(), &[&tokens_b2d.contiguous()?, &eps.contiguous()?])?[..] {
+            [std, z] => Ok((Self { mu, std: std.reshape((b, d))?, logvar }, z.reshape((samples, d))?)),
+            _ => Err(ModelError::Config { field: "latent", what: "has no samples".to_owned() }),
+        }
     }
 
     /// Mean over batch and channels of KL(N(mu, std) ‖ N(0, 1)) = (σ² + mu² − 1 − ln σ²)/2: a scalar.
@@ -91,9 +109,17 @@ pub(super) struct RunningLatent {
 }
 
 impl RunningLatent {
-    /// The distribution if the sequence ended with x `[n, w, d]`.
-    pub(super) fn with(&self, x_nwd: &Tensor) -> Result<Latent> {
-        Latent::of_tokens(&self.encoder.with(&self.linear.forward(x_nwd, &Mode::eval())?)?)
+    /// The distribution if the sequence ended with x `[n, w, d]`, and its samples of a window `[n, d]`.
+    pub(super) fn with(&self, x_nwd: &Tensor, noise: &Noise, window: usize) -> Result<(Latent, Tensor)> {
+        let tokens_n2d = self.encoder.with(&self.linear.forward(x_nwd, &Mode::eval())?)?;
+        if is_gpu(&tokens_n2d)
+            && let Some(eps) = noise.window(window, 1, tokens_n2d.dim(2)?, tokens_n2d.device())?
+        {
+            return Latent::drawn_on_gpu(&tokens_n2d, &eps);
+        }
+        let latent = Latent::of_tokens(&tokens_n2d)?;
+        let sample_nd = sample(&latent, noise, window, 1)?;
+        Ok((latent, sample_nd))
     }
 
     /// The sequence goes on with x `[n, w, d]`.

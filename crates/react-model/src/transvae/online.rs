@@ -15,7 +15,7 @@
 
 use super::decoder::sample;
 use super::{Behaviour, Config, Noise, Reaction, ReactionDecoder};
-use crate::layers::{DecoderCache, DecoderLayer, Linear, Lstm};
+use crate::layers::{DecoderLayer, DecoderPast, Linear, Lstm};
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{COEFFS, Coeffs3dmm, Emotion};
@@ -46,16 +46,28 @@ impl OnlineDecoder {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
     /// Keys and values of the past frames.
-    cache: Option<DecoderCache>,
+    cache: DecoderPast,
     /// The last past frame, `[n, d]`.
     last: Option<Tensor>,
+    /// What decodes any window of as many frames before its sample comes in, where it does not change: without dropout and gradients.
+    queries: Option<Tensor>,
 }
 
 impl Past {
+    /// The decoder's queries for a window of as many frames, `[1, w, d]` or one for each sample.
+    fn queries(&mut self, decoder: &ReactionDecoder, frames: usize, sample_nd: &Tensor, mode: &Mode) -> Result<Tensor> {
+        if mode.has_gradient() || mode.has_dropout() {
+            return decoder.queries(sample_nd, frames, mode);
+        }
+        let kept = self.queries.take().filter(|queries| queries.dims().get(1) == Some(&frames));
+        let queries = kept.map_or_else(|| decoder.queries(sample_nd, frames, mode), Ok)?;
+        self.queries = Some(queries.clone());
+        Ok(queries)
+    }
+
     /// Forgets all but the last frames.
     pub(super) fn keep(&mut self, frames: usize) -> Result<()> {
-        self.cache = self.cache.take().map(|cache| cache.last(frames)).transpose()?;
-        Ok(())
+        self.cache.keep(frames)
     }
 }
 
@@ -108,20 +120,21 @@ impl ReactionDecoder {
             let mode = mode.at_window(u32::try_from(i).unwrap_or(u32::MAX));
             let (b, end, _) = behaviour_bed.dims3()?;
             let rows = noise.rows(b)?;
-            let base_bed = fusion.forward_inputs(behaviour_bed, 0, &mode)?.broadcast_add(&fusion.bias(&mode))?;
+            let base_bed = fusion.forward_first(behaviour_bed, &mode)?;
             let fused = with_past(&base_bed, &fused_past, rows, end - start)?;
             let latent = self.vae_model.forward(&fused, &mode)?;
             let mut sample_nd = sample(&latent, noise, i, b)?;
             if sample_nd.dim(0)? != rows {
                 sample_nd = repeat(&sample_nd, rows / b)?;
             }
-            let mut before = past.clone();
+            // Only where a window looks ahead: what is shared must be copied before it grows.
+            let before = (overlap > 0 && i + 1 < behaviours.len()).then(|| past.clone());
             let mut window = self.window(&sample_nd, end - start, &mut past, &mode)?;
-            fused_past.push(fused_part(fusion, &window, &mode)?);
+            fused_past.push(fused_part(fusion, &window, None, &mode)?);
             if let Some(ahead) = ahead.take() {
                 window = ahead.fade_into(&window)?;
             }
-            if overlap > 0 && i + 1 < behaviours.len() {
+            if let Some(mut before) = before {
                 ahead = Some(self.window(&sample_nd, end - start + overlap, &mut before, &mode)?.last(overlap)?);
             }
             coeffs.push(window.coeffs);
@@ -139,33 +152,28 @@ impl ReactionDecoder {
     /// A window of w frames from its samples `[n, d]`; it becomes the past's end.
     pub(super) fn window(&self, sample_nd: &Tensor, frames: usize, past: &mut Past, mode: &Mode) -> Result<Generated> {
         let online = self.online()?;
-        let reaction_nwd = self.decode(sample_nd, frames, mode)?;
-        let features_nwd = match (&past.cache, &past.last) {
-            (Some(cache), Some(last)) => {
+        let queries_1wd = past.queries(self, frames, sample_nd, mode)?;
+        let reaction_nwd = self.decode_queries(&queries_1wd, sample_nd, mode)?;
+        let features_nwd = match &past.last {
+            Some(last) => {
                 let now = online.linear_reaction.forward(&reaction_nwd, mode)?;
-                let all = cache.then(&online.decoder_3d.cache(&now, &now, mode)?)?;
-                let attended = online.decoder_3d.forward_last(&now, &all, mode)?;
-                online.lstm.forward(&attended, Some((last, last)), mode)?
+                let attended = online.decoder_3d.forward_after(&now, &mut past.cache, mode)?;
+                online.lstm.forward_after(&attended, last, mode)?
             }
-            _ => reaction_nwd.clone(),
+            None => reaction_nwd.clone(),
         };
         let coeffs = self.coeffs(&features_nwd, mode)?;
         let emotion = self.emotion(&coeffs, &reaction_nwd, mode)?;
         let over = online.linear_3d.forward(&coeffs, mode)?;
+        online.decoder_3d.remember(&over, &mut past.cache, mode)?;
         past.last = Some(over.narrow(1, frames - 1, 1)?.squeeze(1)?);
-        let cache = online.decoder_3d.cache(&over, &over, mode)?;
-        past.cache = Some(match past.cache.take() {
-            Some(earlier) => earlier.then(&cache)?,
-            None => cache,
-        });
         Ok(Generated { coeffs, emotion })
     }
 }
 
-/// What a window's reaction adds to `fused` once it is past, `[n, w, d]`.
-pub(super) fn fused_part(fusion: &Linear, window: &Generated, mode: &Mode) -> Result<Tensor> {
-    let both = Tensor::cat(&[&window.coeffs, &window.emotion], 2)?;
-    fusion.forward_inputs(&both, fusion.inputs() - both.dim(2)?, mode)
+/// What a window's reaction adds to `fused` once it is past, `[n, w, d]`; with `to`, the sum of both.
+pub(super) fn fused_part(fusion: &Linear, window: &Generated, to: Option<&Tensor>, mode: &Mode) -> Result<Tensor> {
+    fusion.forward_last([&window.coeffs, &window.emotion], to, mode)
 }
 
 /// `fused` of `rows` samples `[n, e, d]`: the speaker's part `[b, e, d]` and that of the windows before; the current one adds

@@ -1,4 +1,3 @@
-use super::decoder::sample;
 use super::latent::RunningLatent;
 use super::online::{Past, fused_part};
 use super::video::VideoStream;
@@ -33,6 +32,8 @@ impl Default for StreamConfig {
 
 /// The online model in a conversation: frames and audio features go in as they come, every window's reaction comes out, at a cost
 /// in time and memory that does not grow with the conversation.
+///
+/// The model's weights must not change while a conversation goes on: what does not depend on the frames is computed once.
 ///
 /// What differs from [`TransVae::react`], which sees every window's whole past anew:
 /// - a frame is convolved once, when it comes, and normalised by the mean and variance of all frames up to the end of its window;
@@ -156,12 +157,11 @@ impl Stream {
         let (mode, fusion, decoder) =
             (Mode::eval().with_precision(self.config.precision), &self.model.fusion, &self.model.reaction_decoder);
         let (_, frames, d) = behaviour_1wd.dims3()?;
-        let base = fusion.forward_inputs(behaviour_1wd, 0, &mode)?.broadcast_add(&fusion.bias(&mode))?;
+        let base = fusion.forward_first(behaviour_1wd, &mode)?;
         let base_nwd = base.broadcast_as((self.config.samples, frames, d))?.contiguous()?;
-        let latent = self.latent.with(&base_nwd)?;
-        let sample_nd = sample(&latent, &self.noise, self.windows, 1)?;
+        let (latent, sample_nd) = self.latent.with(&base_nwd, &self.noise, self.windows)?;
         let window = decoder.window(&sample_nd, frames, &mut self.past, &mode)?;
-        self.latent.push(&(base_nwd + fused_part(fusion, &window, &mode)?)?)?;
+        self.latent.push(&fused_part(fusion, &window, Some(&base_nwd), &mode)?)?;
         self.past.keep(self.config.past)?;
         self.windows += 1;
         Ok(Reaction { emotion: Emotion::new(window.emotion)?, coeffs: Coeffs3dmm::new(window.coeffs)?, latents: vec![latent] })
