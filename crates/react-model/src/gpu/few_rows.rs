@@ -23,7 +23,7 @@ pub(crate) struct Few {
     pub(crate) relu: bool,
     pub(crate) parts: Vec<Part>,
     /// Where the parts are written that are in no array of their own.
-    pub(crate) into: Option<Into>,
+    pub(crate) into: Option<Place>,
 }
 
 /// One layer.
@@ -32,7 +32,7 @@ pub(crate) struct Part {
     pub(crate) columns: usize,
     pub(crate) bias: bool,
     pub(crate) addend: Addend,
-    /// Where its result begins in a row of [`Into`]; without it the result is an output.
+    /// Where its result begins in a row of [`Place`]; without it the result is an output.
     pub(crate) column: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Addend {
 
 /// Rows of an array `[sequences, room, width]`: of every sequence `frames`, from `start` on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Into {
+pub(crate) struct Place {
     pub(crate) sequences: usize,
     pub(crate) room: usize,
     pub(crate) width: usize,
@@ -103,9 +103,9 @@ impl Part {
     }
 
     /// The array of the result, and in it the first element, numbers between sequences and between rows.
-    fn place(&self, plan: &mut Plan, rows: usize, into: Option<(Slot, Into)>) -> (Slot, [usize; 3]) {
+    fn place(&self, plan: &mut Plan, rows: usize, into: Option<(Slot, Place)>) -> (Slot, [usize; 3]) {
         match (self.column, into) {
-            (Some(column), Some((slot, Into { room, width, start, .. }))) => (slot, [start * width + column, room * width, width]),
+            (Some(column), Some((slot, Place { room, width, start, .. }))) => (slot, [start * width + column, room * width, width]),
             _ => {
                 let frames = into.map_or(rows, |(_, into)| into.frames);
                 (plan.output(Type::F32, rows * self.columns), [0, frames * self.columns, self.columns])
@@ -192,7 +192,7 @@ mod tests {
         let w: Vec<Vec<f32>> = [5, 8, 8].iter().enumerate().map(|(i, n)| normal(n * row, &format!("w{i}"))).collect();
         let (bias, addend, row_addend) = (normal(5, "b"), normal(rows * 8, "addend"), normal(5, "row"));
         // Two sequences of three frames, the second and third part from frame 2 on in rows of 18.
-        let into = Into { sequences: 2, room: 7, width: 18, frames: 3, start: 2 };
+        let into = Place { sequences: 2, room: 7, width: 18, frames: 3, start: 2 };
         let before = normal(2 * 7 * 18, "before");
         let parts = vec![
             Part { columns: 5, bias: true, addend: Addend::Row, column: None },

@@ -1,7 +1,7 @@
 //! Linear layers of few rows on a GPU, without gradients: several in one launch, and with what follows them.
 
 use crate::Mode;
-use crate::gpu::few_rows::{Addend, Few, Into, LinearNorm, MOST_COLUMNS, MOST_ROWS, Part};
+use crate::gpu::few_rows::{Addend, Few, LinearNorm, MOST_COLUMNS, MOST_ROWS, Part, Place};
 use crate::gpu::{is_gpu, run_op};
 use candle_core::{D, DType, Result, Tensor};
 
@@ -64,13 +64,13 @@ pub(crate) fn few_linear(x: &[&Tensor], first: usize, layers: &[FewLayer], into:
         let addend = addend.as_ref().map_or(Addend::None, |a| if a.rank() == 1 { Addend::Row } else { Addend::Rows });
         parts.push(Part { columns, bias: bias.is_some(), addend, column: *column });
     }
-    let into = into.map(|FewInto { array, start }| -> Result<Into> {
+    let into = into.map(|FewInto { array, start }| -> Result<Place> {
         let ((sequences, room, width), frames) = (array.dims3()?, one.dim(1)?);
         if one.dim(0)? != sequences || start + frames > room {
             candle_core::bail!("linear: rows of {:?} do not fit into {:?} from {start} on", one.dims(), array.dims());
         }
         given.push(array.clone());
-        Ok(Into { sequences, room, width, frames, start })
+        Ok(Place { sequences, room, width, frames, start })
     });
     let few = Few { rows, inputs, row, first, relu: false, parts, into: into.transpose()? };
     let results = run_op(&few.plan(), one.device(), &given.iter().collect::<Vec<_>>())?;
