@@ -77,7 +77,7 @@ struct Cudnn {
     workspace: Option<CudaSlice<u8>>,
     prepared: HashMap<Shape, Prepared>,
     /// What was chosen by time, for shapes whose batch is the next power of two.
-    timed: HashMap<Shape, Algorithm>,
+    timed: HashMap<Shape, (Algorithm, cudnnMathType_t)>,
 }
 
 impl Drop for Cudnn {
@@ -171,6 +171,10 @@ impl Cudnn {
         if candidates.iter().any(|found| found.workspace <= WORKSPACE) {
             candidates.retain(|found| found.workspace <= WORKSPACE);
         }
+        // Where the tensor cores may round, all of a shape's batches are rounded: also those that would be quicker without.
+        if !exact && candidates.iter().any(|found| found.math != cudnnMathType_t::CUDNN_FMA_MATH) {
+            candidates.retain(|found| found.math != cudnnMathType_t::CUDNN_FMA_MATH);
+        }
         let Some(first) = candidates.first().copied() else {
             candle_core::bail!("cuDNN has no deterministic algorithm for {c:?} of {element:?}")
         };
@@ -178,7 +182,7 @@ impl Cudnn {
             return Ok(first);
         }
         let family = shape(c, element).family();
-        let known = self.timed.get(&family).and_then(|known| candidates.iter().find(|found| found.algorithm == *known));
+        let known = self.timed.get(&family).and_then(|known| candidates.iter().find(|found| (found.algorithm, found.math) == *known));
         if let Some(known) = known {
             return Ok(*known);
         }
@@ -195,7 +199,7 @@ impl Cudnn {
             }
         }
         tracing::debug!(shape = ?c, ?times, algorithm = ?candidates[best].algorithm, "convolution");
-        self.timed.insert(family, candidates[best].algorithm);
+        self.timed.insert(family, (candidates[best].algorithm, candidates[best].math));
         Ok(candidates[best])
     }
 
