@@ -64,10 +64,11 @@ class Tcn(nn.Module):
         self.pad = 2 * dilation
         with_norm = lambda: nn.utils.weight_norm(nn.Conv1d(d, d, 3, dilation=dilation))
         self.conv1, self.conv2 = with_norm(), with_norm()
+        self.dropout = nn.Dropout(0.2)
 
     def forward(self, x):
-        y = F.dropout(F.relu(self.conv1(F.pad(x, (self.pad, 0)))), 0.2, self.training and DROPOUT)
-        y = F.dropout(F.relu(self.conv2(F.pad(y, (self.pad, 0)))), 0.2, self.training and DROPOUT)
+        y = self.dropout(F.relu(self.conv1(F.pad(x, (self.pad, 0)))))
+        y = self.dropout(F.relu(self.conv2(F.pad(y, (self.pad, 0)))))
         return F.relu(x + y)
 
 
@@ -124,9 +125,6 @@ class Eri(nn.Module):
         return torch.sigmoid(self.head(torch.cat(vectors, 1)))
 
 
-DROPOUT = True
-
-
 def normalise(frames_u8):
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return (frames_u8.float() / 255 - mean[:, None, None]) / std[:, None, None]
@@ -142,19 +140,21 @@ def error(a, b):
     return float((a - b).norm() / b.norm())
 
 
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+
+
 def check():
-    global DROPOUT
-    DROPOUT = False
     for name, audio, video in [("audio", True, False), ("video", False, True), ("fusion", True, True)]:
         load = lambda part: {k: torch.from_numpy(v.copy()) for k, v in tensors.load(FIXTURES / f"eri_{name}.{part}.safetensors").items()}
         io, weights, grads = load("io"), load("weights"), load("grads")
         model = Eri(8, audio, video)
         model.load_state_dict(weights)
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-            if isinstance(module, nn.MultiheadAttention):
-                module.dropout = 0.0
+        without_dropout(model)
         frames, mfcc = (normalise(io["video_u8"]) if video else None), io.get("mfcc")
         model.eval()
         with torch.no_grad():

@@ -77,14 +77,9 @@ def transvae(name, window, precision, device):
 
 def intensities(name, audio, video, precision, device):
     io, weights, want = vectors(eri.FIXTURES, name, device)
-    eri.DROPOUT = False
     network = eri.Eri(8, audio, video)
     network.load_state_dict(weights)
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(module, nn.MultiheadAttention):
-            module.dropout = 0.0
+    eri.without_dropout(network)
     with set_precision(precision, device):
         found = network(eri.normalise(io["video_u8"]) if video else None, io.get("mfcc"))
     eri.loss(found.float(), io["target"]).backward()

@@ -42,7 +42,7 @@ fn say(what: &str, precision: Precision, worst: f64) {
 
 /// Gradients have a limit in f32 only. Below it nobody's are near: those of the convolutions are the small remainders of large sums
 /// (each is followed by a normalisation), and pools change their winners. PyTorch with the same factors rounded is as far off, and
-/// with autocast further: `tests/peers/model.py precision`. What rounding may do to a convolution, [`convolutions`] limits.
+/// with autocast further: `tests/peers/precision.py`. What rounding may do to a convolution, [`convolutions`] limits.
 fn say_gradients(what: &str, precision: Precision, (worst, name): (f64, String)) {
     assert!(precision != Precision::F32 || worst < tolerance(precision), "{name}: {worst}");
     say(what, precision, worst);
@@ -64,21 +64,6 @@ fn transvae(precision: Precision) {
         let worst = offline.check_steps(&train, limit);
         say("four steps", precision, worst.max(online("transvae_online", Tail::Generate).check_steps(&train, limit)));
     });
-}
-
-#[test]
-fn transvae_in_f32() {
-    transvae(Precision::F32);
-}
-
-#[test]
-fn transvae_in_tf32() {
-    transvae(Precision::Tf32);
-}
-
-#[test]
-fn transvae_in_bf16() {
-    transvae(Precision::Bf16);
 }
 
 /// The networks' convolutions on random numbers, forward and both gradients, against the processor's.
@@ -129,21 +114,6 @@ fn convolutions(precision: Precision) {
     });
 }
 
-#[test]
-fn convolutions_in_f32() {
-    convolutions(Precision::F32);
-}
-
-#[test]
-fn convolutions_in_tf32() {
-    convolutions(Precision::Tf32);
-}
-
-#[test]
-fn convolutions_in_bf16() {
-    convolutions(Precision::Bf16);
-}
-
 fn eri(precision: Precision) {
     on_card(move |card| {
         let (mut worst, limit): (f64, f64) = (0.0, tolerance(precision));
@@ -172,14 +142,25 @@ fn eri(precision: Precision) {
     });
 }
 
-#[test]
-fn intensities_in_f32() {
-    eri(Precision::F32);
+macro_rules! tests {
+    ($($name:ident: $check:ident($precision:ident);)*) => {
+        $(#[test]
+        fn $name() {
+            $check(Precision::$precision);
+        })*
+    };
 }
 
-#[test]
-fn intensities_in_bf16() {
-    eri(Precision::Bf16);
+// `bench cuda` asks for those of a precision by the end of their names.
+tests! {
+    transvae_in_f32: transvae(F32);
+    transvae_in_tf32: transvae(Tf32);
+    transvae_in_bf16: transvae(Bf16);
+    convolutions_in_f32: convolutions(F32);
+    convolutions_in_tf32: convolutions(Tf32);
+    convolutions_in_bf16: convolutions(Bf16);
+    intensities_in_f32: eri(F32);
+    intensities_in_bf16: eri(Bf16);
 }
 
 /// The same draws on both devices: a step with every dropout on, and a conversation.

@@ -58,8 +58,8 @@ impl Convolved {
         plan
     }
 
-    /// x, w as [`Conv::arrangement`] leaves it, and mean and squares of the `earlier` frames where there are any → the result, normalised by what was seen so far, mean and
-    /// squares of that, and its statistics.
+    /// x, w as [`Conv::arrangement`] leaves it, and mean and squares of the `earlier` frames where there are any → the result, normalised
+    /// by what was seen so far, mean and squares of that, and its statistics.
     pub(crate) fn next(&self, earlier: usize) -> Plan {
         let (norm, mut plan) = (self.norm(Views::one(self.conv.batch)), Plan::default());
         let x = plan.input(self.conv.source(), self.conv.in_len());

@@ -43,3 +43,11 @@ pub(crate) fn run_op(plan: &Plan, device: &Device, inputs: &[&Tensor]) -> Result
         candle_core::bail!("react-model was built without the feature cuda")
     }
 }
+
+/// [`run_op`] of a plan with `N` outputs.
+pub(crate) fn run_for<const N: usize>(plan: &Plan, device: &Device, inputs: &[&Tensor]) -> Result<[Tensor; N]> {
+    match run_op(plan, device, inputs)?.try_into() {
+        Ok(outputs) => Ok(outputs),
+        Err(outputs) => candle_core::bail!("a plan has {} outputs, not {N}", outputs.len()),
+    }
+}

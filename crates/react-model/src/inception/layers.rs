@@ -1,7 +1,7 @@
 //! What the network is made of: convolutions with their norm folded in, pools, and maps to pass between them.
 
 use crate::gpu::plan::Type;
-use crate::gpu::{conv3d, convolution, pool as pools, run_op};
+use crate::gpu::{conv3d, convolution, pool as pools, run_for};
 use crate::kernels::{Conv, Time, Weights};
 use crate::ops::MaxPool3dShape;
 use crate::{ModelError, Precision, Result};
@@ -156,8 +156,8 @@ impl BasicConv {
             }
         };
         let [_, rows, columns] = conv.output();
-        let y = run_op(&conv3d::forward_relu(&conv), x.device(), &[x, weights, bias])?;
-        only(y, (n, rows, columns, cout))
+        let [y] = run_for(&conv3d::forward_relu(&conv), x.device(), &[x, weights, bias])?;
+        Map::of(y.reshape((n, rows, columns, cout))?)
     }
 
     fn forward_on_cpu(&self, x: &Map) -> Map {
@@ -209,7 +209,8 @@ pub(super) fn pool(x: &Map, kind: Pool, stride: usize) -> Result<Map> {
                 pools::MaxPool { element: Type::F32, clips: x.n, sizes, out, channels: x.c, shape }.forward(false)
             }
         };
-        return only(run_op(&plan, tensor.device(), &[tensor])?, (x.n, size[0], size[1], x.c));
+        let [y] = run_for(&plan, tensor.device(), &[tensor])?;
+        return Map::of(y.reshape((x.n, size[0], size[1], x.c))?);
     }
     let window = |i: usize, n: usize| (i * stride).saturating_sub(padding)..(i * stride + 3 - padding).min(n);
     let mut y = Map::new(x.n, size, x.c);
@@ -232,14 +233,6 @@ pub(super) fn pool(x: &Map, kind: Pool, stride: usize) -> Result<Map> {
         }
     });
     Ok(y)
-}
-
-/// A plan's only output as a map.
-fn only(outputs: Vec<Tensor>, shape: (usize, usize, usize, usize)) -> Result<Map> {
-    match outputs.first() {
-        Some(output) => Map::of(output.reshape(shape)?),
-        None => Ok(Map::new(0, [0, 0], 0)),
-    }
 }
 
 /// Maps of the same pictures, one's channels after the other's.

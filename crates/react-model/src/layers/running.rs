@@ -8,7 +8,7 @@
 //! 2018): a conversation of hours neither overflows nor loses its newest frames.
 
 use super::{EncoderLayer, MultiHeadAttention};
-use crate::gpu::{is_gpu, run_op, running as on_gpu};
+use crate::gpu::{is_gpu, run_for, running as on_gpu};
 use crate::{Mode, ModelError, Result};
 use candle_core::{Device, Tensor};
 
@@ -123,10 +123,7 @@ impl RunningAttention {
             Sums::Host(sums) => sums.push(self.sizes, s, &kv.flatten_all()?.to_vec1::<f32>()?),
             Sums::Device { queries, weights, values, output } => {
                 let plan = on_gpu::push(self.sizes, s);
-                let next = run_op(&plan, kv.device(), &[queries, &kv.contiguous()?, weights, values])?;
-                if let Ok([w, v, o]) = <[Tensor; 3]>::try_from(next) {
-                    (*weights, *values, *output) = (w, v, o);
-                }
+                [*weights, *values, *output] = run_for(&plan, kv.device(), &[queries, &kv.contiguous()?, weights, values])?;
             }
         }
         Ok(())

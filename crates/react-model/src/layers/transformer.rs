@@ -12,7 +12,7 @@
 //! Transformer Architecture", 2020.
 
 use super::{LayerNorm, Linear, MultiHeadAttention};
-use crate::ops::{Activation, FewLayer, Mask, add_dropped, few_linear, is_few};
+use crate::ops::{Activation, FewLayer, Mask, add_dropped, few_linear, is_few, rows};
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -93,7 +93,6 @@ impl Residual {
             {
                 return Ok(y);
             }
-            let rows = |t: &Tensor| t.elem_count() / t.dims().last().map_or(1, |n| (*n).max(1));
             if self.order == NormOrder::Pre && rows(inside) == rows(x) {
                 let layer = FewLayer { addend: Some(x.clone()), ..last.few_layer(mode) };
                 if let Some(y) = few_linear(&[inside], 0, &[layer], None)?.pop() {

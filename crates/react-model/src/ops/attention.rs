@@ -1,7 +1,7 @@
 use super::planned::Planned;
 use super::{floats, gradient, with_floats};
 use crate::gpu::attention::{self as on_gpu, Rows};
-use crate::gpu::{is_gpu, run_op};
+use crate::gpu::{is_gpu, run_for, run_op};
 use crate::kernels::{AttentionShape, Heads};
 use crate::mode::Mode;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
@@ -168,11 +168,8 @@ pub(crate) fn attention_within(q: &Tensor, frames: &FramesOf, heads: usize, caus
     }
     let shape = AttentionShape { batch, heads, queries, keys, width: head_width(c, 1, heads)?, causal, lengths: None, drop: None };
     let rows = Rows::Within { room, row, first: first * row + column };
-    let y = run_op(&on_gpu::forward(&shape, rows, false), q.device(), &[&q.contiguous()?, array])?;
-    match y.first() {
-        Some(y) => y.reshape(q.shape()),
-        None => candle_core::bail!("attention: no result"),
-    }
+    let [y] = run_for(&on_gpu::forward(&shape, rows, false), q.device(), &[&q.contiguous()?, array])?;
+    y.reshape(q.shape())
 }
 
 fn head_width(width: usize, parts: usize, heads: usize) -> Result<usize> {

@@ -4,7 +4,7 @@ use super::conv_block::{conv_of, conv_on_gpu, convolve, frames_on_gpu, pooled};
 use super::input::Input;
 use super::{ConvBlockShape, with_floats};
 use crate::Precision;
-use crate::gpu::{convolved as on_gpu, is_gpu, run_op};
+use crate::gpu::{convolved as on_gpu, is_gpu, run_for};
 use crate::kernels::{Conv, Moments, Tail, Tiled};
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
@@ -40,10 +40,8 @@ impl Convolved {
             let x = frames_on_gpu(&x.detach(), shape.precision)?;
             let plans = on_gpu::Convolved { conv: conv_on_gpu(&x, &conv, shape.precision)?, tail: shape.tail };
             let by_frame = |flat: Tensor| flat.reshape((frames, ()));
-            match <[Tensor; 2]>::try_from(run_op(&plans.convolve(), x.device(), &[&x, &weight.contiguous()?])?) {
-                Ok([y, moments]) => Output::Gpu { plans, y: by_frame(y)?, moments: by_frame(moments)? },
-                Err(_) => candle_core::bail!("conv_block: not what the plan gives"),
-            }
+            let [y, moments] = run_for(&plans.convolve(), x.device(), &[&x, &weight.contiguous()?])?;
+            Output::Gpu { plans, y: by_frame(y)?, moments: by_frame(moments)? }
         } else {
             let (y, moments) = Input::with(x, "conv_block", |input| {
                 with_floats(weight, "conv_block", |weight| Ok(convolve(&conv, frames, input, weight)))
@@ -70,11 +68,8 @@ impl Convolved {
                 let y = y.narrow(0, frames.start, frames.len())?;
                 let residual = if adds { Some(frames_on_gpu(x, plans.conv.precision)?) } else { None };
                 let inputs: Vec<&Tensor> = [&y, statistics].into_iter().chain(residual.as_ref()).collect();
-                let out = run_op(&plans.normalise(frames.len()), y.device(), &inputs)?;
-                match out.first() {
-                    Some(out) => out.reshape((frames.len(), height, width, self.conv.cout)),
-                    None => candle_core::bail!("conv_block: no result"),
-                }
+                let [out] = run_for(&plans.normalise(frames.len()), y.device(), &inputs)?;
+                out.reshape((frames.len(), height, width, self.conv.cout))
             }
             _ => candle_core::bail!("conv_block: no statistics, or on another device"),
         }
@@ -145,10 +140,8 @@ impl Running {
                 let before = if let Some(Seen::Gpu { moments, .. }) = &self.seen { Some(moments) } else { None };
                 let inputs: Vec<&Tensor> = std::iter::once(&new).chain(before).collect();
                 let earlier = if before.is_some() { self.frames } else { 0 };
-                match <[Tensor; 2]>::try_from(run_op(&plans.merge(end - first, earlier), new.device(), &inputs)?) {
-                    Ok([moments, statistics]) => self.seen = Some(Seen::Gpu { moments, statistics }),
-                    Err(_) => candle_core::bail!("conv_block: not what the plan gives"),
-                }
+                let [moments, statistics] = run_for(&plans.merge(end - first, earlier), new.device(), &inputs)?;
+                self.seen = Some(Seen::Gpu { moments, statistics });
             }
         }
         self.frames += end - first;
@@ -175,21 +168,17 @@ impl Running {
         let before = if let Some(Seen::Gpu { moments, .. }) = &self.seen { Some(moments) } else { None };
         let weight = match &self.weight {
             Some((precision, weight)) if *precision == shape.precision => weight.clone(),
-            _ => match run_op(&plans.conv.arrangement(), x.device(), &[&weight.contiguous()?])?.pop() {
-                Some(weight) => weight,
-                None => candle_core::bail!("conv_block: no weight"),
-            },
+            _ => {
+                let [weight] = run_for(&plans.conv.arrangement(), x.device(), &[&weight.contiguous()?])?;
+                weight
+            }
         };
         self.weight = Some((shape.precision, weight.clone()));
         let inputs: Vec<&Tensor> = [&x, &weight].into_iter().chain(before).collect();
         let plan = plans.next(if before.is_some() { self.frames } else { 0 });
-        match <[Tensor; 3]>::try_from(run_op(&plan, x.device(), &inputs)?) {
-            Ok([out, moments, statistics]) => {
-                self.seen = Some(Seen::Gpu { moments, statistics });
-                self.frames += frames;
-                out.reshape((frames, height, width, conv.cout))
-            }
-            Err(_) => candle_core::bail!("conv_block: not what the plan gives"),
-        }
+        let [out, moments, statistics] = run_for(&plan, x.device(), &inputs)?;
+        self.seen = Some(Seen::Gpu { moments, statistics });
+        self.frames += frames;
+        out.reshape((frames, height, width, conv.cout))
     }
 }

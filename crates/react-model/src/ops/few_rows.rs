@@ -2,7 +2,7 @@
 
 use crate::Mode;
 use crate::gpu::few_rows::{Addend, Few, LinearNorm, MOST_COLUMNS, MOST_ROWS, Part, Place};
-use crate::gpu::{is_gpu, run_op};
+use crate::gpu::{is_gpu, run_for, run_op};
 use candle_core::{D, DType, Result, Tensor};
 
 /// A linear layer of [`few_linear`].
@@ -33,7 +33,8 @@ pub(crate) struct FewInto<'a> {
     pub(crate) start: usize,
 }
 
-fn rows(x: &Tensor) -> usize {
+/// Rows of x `[…, c]`.
+pub(crate) fn rows(x: &Tensor) -> usize {
     x.elem_count() / x.dims().last().copied().unwrap_or(1).max(1)
 }
 
@@ -103,6 +104,6 @@ pub(crate) fn norm_of_linear(
     let layer = LinearNorm { rows: all, inputs, columns, repeat: all / (b * t) };
     let given = [x, weight, bias, residual, gamma, beta].map(Tensor::contiguous);
     let given = given.into_iter().collect::<Result<Vec<_>>>()?;
-    let y = run_op(&layer.plan(), x.device(), &given.iter().collect::<Vec<_>>())?;
-    y.first().map(|y| y.reshape(residual.shape())).transpose()
+    let [y] = run_for(&layer.plan(), x.device(), &given.iter().collect::<Vec<_>>())?;
+    Ok(Some(y.reshape(residual.shape())?))
 }

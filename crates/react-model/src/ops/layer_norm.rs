@@ -2,7 +2,7 @@ use super::dropout::add_dropped;
 use super::planned::Planned;
 use super::{ROWS, floats, gradient, with_floats};
 use crate::Mode;
-use crate::gpu::{is_gpu, layer_norm as on_gpu, run_op};
+use crate::gpu::{is_gpu, layer_norm as on_gpu, run_for, run_op};
 use crate::kernels::multiversion;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -48,11 +48,8 @@ pub(crate) fn norm_of_sum([x, r]: [&Tensor; 2], [gamma, beta]: [&Tensor; 2], p: 
         return layer_norm(&add_dropped(x, r, p, mode, site)?, gamma, beta);
     }
     let plan = on_gpu::of_sum(x.elem_count() / width, width, mode.drop_key(p, site).as_ref());
-    let y = run_op(&plan, x.device(), &[&r.contiguous()?, &x.contiguous()?, &gamma.contiguous()?, &beta.contiguous()?])?;
-    match y.into_iter().next() {
-        Some(y) => y.reshape(x.shape()),
-        None => candle_core::bail!("layer_norm: no result"),
-    }
+    let [y] = run_for(&plan, x.device(), &[&r.contiguous()?, &x.contiguous()?, &gamma.contiguous()?, &beta.contiguous()?])?;
+    y.reshape(x.shape())
 }
 
 struct LayerNorm {

@@ -1,7 +1,7 @@
 use super::planned::Planned;
 use super::{floats, gradient, with_floats};
 use crate::gpu::lstm::{self as on_gpu, State};
-use crate::gpu::{is_gpu, run_op};
+use crate::gpu::{is_gpu, run_for, run_op};
 use crate::kernels::{LstmShape, LstmTrace};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
@@ -67,11 +67,8 @@ pub(crate) fn lstm_after(projected: &Tensor, weight: &Tensor, last: &Tensor) -> 
         candle_core::bail!("lstm: projection {:?}, weight {:?}, last frame {:?}", projected.dims(), weight.dims(), last.dims());
     }
     let plan = on_gpu::forward(&LstmShape { batch, frames, width }, State::Same, false);
-    let h = run_op(&plan, projected.device(), &[&projected.contiguous()?, &weight.contiguous()?, &last.contiguous()?])?;
-    match h.first() {
-        Some(h) => h.reshape((batch, frames, width)),
-        None => candle_core::bail!("lstm: no result"),
-    }
+    let [h] = run_for(&plan, projected.device(), &[&projected.contiguous()?, &weight.contiguous()?, &last.contiguous()?])?;
+    h.reshape((batch, frames, width))
 }
 
 struct Lstm {

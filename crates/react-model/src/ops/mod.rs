@@ -28,7 +28,7 @@ pub use conv_norm::{ConvNormShape, Then, conv_norm};
 pub use conv3d::{Conv3dShape, conv3d, conv3d_gradients};
 pub(crate) use convolved::{Convolved, Running};
 pub use dropout::{add_dropped, dropout};
-pub(crate) use few_rows::{FewInto, FewLayer, few_linear, is_few, norm_of_linear};
+pub(crate) use few_rows::{FewInto, FewLayer, few_linear, is_few, norm_of_linear, rows};
 pub use layer_norm::layer_norm;
 pub(crate) use layer_norm::norm_of_sum;
 pub use linear::{Activation, linear};

@@ -9,9 +9,9 @@
 
 use super::decoder::sample;
 use super::{Config, Noise};
-use crate::gpu::{is_gpu, latent as on_gpu, run_op};
+use crate::gpu::{is_gpu, latent as on_gpu, run_for};
 use crate::layers::{EncoderLayer, Linear, RunningEncoder};
-use crate::{Init, Mode, ModelError, Result, Scope};
+use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
 /// A diagonal normal distribution, `[b, d]` each.
@@ -44,10 +44,8 @@ impl Latent {
         let samples = eps.elem_count() / d.max(1);
         let plan = on_gpu::sample([b, samples, d]);
         let [mu, logvar] = Self::rows(tokens_b2d)?;
-        match &run_op(&plan, tokens_b2d.device(), &[&tokens_b2d.contiguous()?, &eps.contiguous()?])?[..] {
-            [std, z] => Ok((Self { mu, std: std.reshape((b, d))?, logvar }, z.reshape((samples, d))?)),
-            _ => Err(ModelError::Config { field: "latent", what: "has no samples".to_owned() }),
-        }
+        let [std, z] = run_for(&plan, tokens_b2d.device(), &[&tokens_b2d.contiguous()?, &eps.contiguous()?])?;
+        Ok((Self { mu, std: std.reshape((b, d))?, logvar }, z.reshape((samples, d))?))
     }
 
     /// Mean over batch and channels of KL(N(mu, std) ‖ N(0, 1)) = (σ² + mu² − 1 − ln σ²)/2: a scalar.
