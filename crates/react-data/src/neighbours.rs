@@ -70,12 +70,13 @@ pub fn split_neighbours(index: &AppropriateIndex, matrix: &Path, pairs: &[Pair])
         let want = format!("[{side}, {side}] (twice the {} rows of {})", index.len, index.file.display());
         return Err(DataError::Shape { file: matrix.to_owned(), want, found: map.shape().to_vec() });
     }
+    let (element, bytes) = (map.header().element, map.bytes()?);
     let given = pairs.iter().map(|pair| index.row(pair)).collect::<Result<Vec<_>, _>>()?;
     let rows: Vec<_> = given.iter().copied().chain(given.iter().map(|row| row + index.len)).collect();
     let mut out = Array2::zeros((rows.len(), rows.len()));
     for (mut out, row) in out.outer_iter_mut().zip(&rows) {
         for (out, column) in out.iter_mut().zip(&rows) {
-            let value = value(&map, row * side + column);
+            let value = value(element, bytes, row * side + column);
             *out = match value {
                 0.0 => 0,
                 1.0 => 1,
@@ -129,17 +130,14 @@ pub fn own_neighbours(pairs: usize) -> Array2<u8> {
     Array2::from_diag_elem(2 * pairs, 1)
 }
 
-/// Element `at` of a mapped array of any type.
-fn value(map: &NpyMap, at: usize) -> f64 {
-    fn bytes<const N: usize>(map: &NpyMap, at: usize) -> [u8; N] {
-        map.bytes().as_chunks().0[at]
-    }
-    match map.header().element {
-        NpyElement::U8 | NpyElement::Bool => f64::from(map.bytes()[at]),
-        NpyElement::I32 => f64::from(i32::from_le_bytes(bytes(map, at))),
-        NpyElement::I64 => i64::from_le_bytes(bytes(map, at)) as f64,
-        NpyElement::F32 => f64::from(f32::from_le_bytes(bytes(map, at))),
-        NpyElement::F64 => f64::from_le_bytes(bytes(map, at)),
+/// Element `at` of an array of any type.
+fn value(element: NpyElement, bytes: &[u8], at: usize) -> f64 {
+    match element {
+        NpyElement::U8 | NpyElement::Bool => f64::from(bytes[at]),
+        NpyElement::I32 => f64::from(i32::from_le_bytes(bytes.as_chunks().0[at])),
+        NpyElement::I64 => i64::from_le_bytes(bytes.as_chunks().0[at]) as f64,
+        NpyElement::F32 => f64::from(f32::from_le_bytes(bytes.as_chunks().0[at])),
+        NpyElement::F64 => f64::from_le_bytes(bytes.as_chunks().0[at]),
     }
 }
 

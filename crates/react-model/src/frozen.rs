@@ -93,6 +93,7 @@ enum Network {
 pub struct FrozenEncoder {
     kind: Kind,
     network: Network,
+    device: Device,
 }
 
 impl std::fmt::Debug for FrozenEncoder {
@@ -102,27 +103,27 @@ impl std::fmt::Debug for FrozenEncoder {
 }
 
 impl FrozenEncoder {
-    /// Reads the weights from a safetensors file.
+    /// Reads the weights from a safetensors file; the network is on a device.
     ///
     /// # Errors
     /// [`ModelError::File`] where it cannot be read, or a tensor is missing or of another shape; the error names it.
-    pub fn load(kind: Kind, path: &Path) -> Result<Self> {
+    pub fn load(kind: Kind, path: &Path, device: &Device) -> Result<Self> {
         let fault = |what: String| ModelError::File { file: path.to_owned(), what };
         let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| fault(e.to_string()))?;
-        Self::from_tensors(kind, tensors).map_err(|e| fault(e.to_string()))
+        let tensors = candle_core::safetensors::load_buffer(&bytes, device).map_err(|e| fault(e.to_string()))?;
+        Self::from_tensors(kind, tensors, device).map_err(|e| fault(e.to_string()))
     }
 
-    /// The same from tensors by their published names.
+    /// The same from tensors by their published names, which are on that device.
     ///
     /// # Errors
     /// Candle's, with the tensor that is missing or of another shape.
-    pub fn from_tensors(kind: Kind, mut tensors: HashMap<String, Tensor>) -> Result<Self> {
+    pub fn from_tensors(kind: Kind, mut tensors: HashMap<String, Tensor>, device: &Device) -> Result<Self> {
         if kind == Kind::DinoV2Small {
             // What comes before the classifier is wanted, and only the classifier's outputs can be had: one that changes nothing. (The
             // published file has none.)
-            tensors.insert("head.weight".to_owned(), Tensor::eye(CLASSES, DType::F32, &Device::Cpu)?.narrow(1, 0, VALUES)?.contiguous()?);
-            tensors.insert("head.bias".to_owned(), Tensor::zeros(CLASSES, DType::F32, &Device::Cpu)?);
+            tensors.insert("head.weight".to_owned(), Tensor::eye(CLASSES, DType::F32, device)?.narrow(1, 0, VALUES)?.contiguous()?);
+            tensors.insert("head.bias".to_owned(), Tensor::zeros(CLASSES, DType::F32, device)?);
         }
         let prefix = if tensors.keys().any(|name| name.starts_with("vision_model.")) { "vision_model" } else { "" };
         let class = format!("{prefix}.embeddings.class_embedding");
@@ -131,7 +132,7 @@ impl FrozenEncoder {
             let what = format!("has no tensor {}", class.trim_start_matches('.'));
             return Err(ModelError::Config { field: "weights", what });
         }
-        let vars = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let vars = VarBuilder::from_tensors(tensors, DType::F32, device);
         let network = match kind {
             Kind::DinoV2Small => Network::DinoV2(vit_small(vars)?),
             Kind::ConvnextTiny => Network::ConvNext(convnext::convnext_no_final_layer(&convnext::Config::tiny(), vars)?),
@@ -140,7 +141,7 @@ impl FrozenEncoder {
                 Network::Clip(ClipVisionTransformer::new(vars, &ClipVisionConfig::vit_base_patch32())?)
             }
         };
-        Ok(Self { kind, network })
+        Ok(Self { kind, network, device: device.clone() })
     }
 
     /// Which network it is.
@@ -156,9 +157,9 @@ impl FrozenEncoder {
     pub fn features(&self, frames_nhw3: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
         let (n, h, w, c) = frames_nhw3.dim();
         let bytes: Vec<u8> = frames_nhw3.iter().copied().collect();
-        let x_nchw = Tensor::from_vec(bytes, (n, h, w, c), &Device::Cpu)?.permute((0, 3, 1, 2))?.to_dtype(DType::F32)?.contiguous()?;
+        let x_nchw = Tensor::from_vec(bytes, (n, h, w, c), &self.device)?.permute((0, 3, 1, 2))?.to_dtype(DType::F32)?.contiguous()?;
         let x_nchw = if (h, w) == (SIDE, SIDE) { x_nchw } else { x_nchw.upsample_bilinear2d(SIDE, SIDE, false)? };
-        let [mean, std] = self.kind.scale().map(|row| Tensor::new(&row, &Device::Cpu)?.reshape((1, 3, 1, 1)));
+        let [mean, std] = self.kind.scale().map(|row| Tensor::new(&row, &self.device)?.reshape((1, 3, 1, 1)));
         let x_nchw = (x_nchw / 255.0)?.broadcast_sub(&mean?)?.broadcast_div(&std?)?;
         let y = self.forward(&x_nchw)?;
         let (rows, columns) = y.dims2()?;

@@ -45,7 +45,7 @@ fn scaled(frames: &Array4<u8>, mean: [f32; 3], std: [f32; 3]) -> Tensor {
 
 fn check(kind: Kind, tensors: HashMap<String, Tensor>, want: &[Vec<f32>]) {
     let frames = frames();
-    let encoder = FrozenEncoder::from_tensors(kind, tensors.clone()).unwrap();
+    let encoder = FrozenEncoder::from_tensors(kind, tensors.clone(), &Cpu).unwrap();
     let found = encoder.features(frames.view()).unwrap();
     assert_eq!(found.dim(), (2, kind.values()));
     let scale = want.iter().flatten().fold(0.0f32, |m, v| m.max(v.abs()));
@@ -62,12 +62,12 @@ fn check(kind: Kind, tensors: HashMap<String, Tensor>, want: &[Vec<f32>]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     candle_core::safetensors::save(&tensors, &path).unwrap();
-    assert_eq!(FrozenEncoder::load(kind, &path).unwrap().kind(), kind);
+    assert_eq!(FrozenEncoder::load(kind, &path, &Cpu).unwrap().kind(), kind);
     let missing =
         tensors.keys().find(|name| name.contains("norm1") || name.contains("stem") || name.contains("class_emb")).unwrap().clone();
     let less: HashMap<String, Tensor> = tensors.into_iter().filter(|(name, _)| *name != missing).collect();
     candle_core::safetensors::save(&less, &path).unwrap();
-    let error = FrozenEncoder::load(kind, &path).unwrap_err().to_string();
+    let error = FrozenEncoder::load(kind, &path, &Cpu).unwrap_err().to_string();
     assert!(error.contains("x.safetensors") && error.contains(&missing), "{error}");
 }
 
@@ -76,7 +76,7 @@ const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 #[test]
 fn convnext_is_its_own() {
     let (tensors, model) = weights(|vb| convnext::convnext_no_final_layer(&convnext::Config::tiny(), vb), None);
-    let encoder = FrozenEncoder::from_tensors(Kind::ConvnextTiny, tensors.clone()).unwrap();
+    let encoder = FrozenEncoder::from_tensors(Kind::ConvnextTiny, tensors.clone(), &Cpu).unwrap();
     let grey = |side: usize| encoder.features(Array4::from_elem((1, side, side, 3), 90).view()).unwrap();
     assert!(grey(112).iter().zip(&grey(224)).all(|(a, b)| (a - b).abs() < 1e-4), "frames of another size are resized");
     let want = model.forward(&scaled(&frames(), IMAGENET[0], IMAGENET[1])).unwrap().to_vec2().unwrap();
@@ -106,7 +106,7 @@ fn dinov2_is_its_own() {
         })
         .collect();
     tensors.retain(|name, _| !name.starts_with("head."));
-    let encoder = FrozenEncoder::from_tensors(Kind::DinoV2Small, tensors.clone()).unwrap();
+    let encoder = FrozenEncoder::from_tensors(Kind::DinoV2Small, tensors.clone(), &Cpu).unwrap();
     let found = encoder.features(frames().view()).unwrap();
     let want: Vec<Vec<f32>> =
         found.outer_iter().zip(&means).map(|(row, mean)| row.iter().take(384).chain(mean).copied().collect()).collect();

@@ -22,10 +22,15 @@ where
 }
 
 /// A memory-mapped npy file: opened once, read many times, nothing copied.
+///
+/// A file that is cut while it is mapped is an error the next time that its data are asked for. Where it is cut between asking and
+/// reading, the system ends the program (SIGBUS): nothing can be done against that but not to map. Files are therefore replaced by
+/// renaming, never written in place; whoever replaces one should do so too.
 #[derive(Debug)]
 pub struct NpyMap {
     path: PathBuf,
     header: NpyHeader,
+    file: File,
     map: Mmap,
 }
 
@@ -44,7 +49,7 @@ impl NpyMap {
         if map.len() as u64 != length {
             return Err(StoreError::npy(path, "it changed while it was opened"));
         }
-        Ok(Self { path: path.to_owned(), header, map })
+        Ok(Self { path: path.to_owned(), header, file, map })
     }
 
     /// The file.
@@ -66,28 +71,35 @@ impl NpyMap {
     }
 
     /// The data, as they are in the file.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.map[self.header.data_offset..]
+    ///
+    /// # Errors
+    /// Where the file is shorter than it was.
+    pub fn bytes(&self) -> Result<&[u8], StoreError> {
+        let length = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
+        if length < self.map.len() as u64 {
+            let found = format!("it was cut from {} bytes to {length} while it was in use", self.map.len());
+            return Err(StoreError::npy(&self.path, found));
+        }
+        Ok(&self.map[self.header.data_offset..])
     }
 
     /// The array of bytes, in place.
     ///
     /// # Errors
-    /// Where the elements are not u8.
+    /// Where the elements are not u8, or as [`Self::bytes`].
     pub fn view_u8(&self) -> Result<ArrayViewD<'_, u8>, StoreError> {
         check_element(&self.path, &self.header, Some(NpyElement::U8))?;
-        ArrayViewD::from_shape(IxDyn(&self.header.shape), self.bytes()).map_err(|error| StoreError::npy(&self.path, error.to_string()))
+        ArrayViewD::from_shape(IxDyn(&self.header.shape), self.bytes()?).map_err(|error| StoreError::npy(&self.path, error.to_string()))
     }
 
     /// The array of f32, in place.
     ///
     /// # Errors
-    /// Where the elements are not f32, or not aligned in the file (NumPy aligns them).
+    /// Where the elements are not f32, or not aligned in the file (NumPy aligns them), or as [`Self::bytes`].
     pub fn view_f32(&self) -> Result<ArrayViewD<'_, f32>, StoreError> {
         check_element(&self.path, &self.header, Some(NpyElement::F32))?;
         // SAFETY: every bit pattern is an f32; `align_to` itself sees to alignment and length.
-        let (before, values, after) = unsafe { self.bytes().align_to::<f32>() };
+        let (before, values, after) = unsafe { self.bytes()?.align_to::<f32>() };
         if !before.is_empty() || !after.is_empty() || cfg!(target_endian = "big") {
             return Err(StoreError::npy(&self.path, "its data are not aligned"));
         }
@@ -303,7 +315,11 @@ mod tests {
         write_npy(&path, &array.view().reversed_axes()).unwrap();
         assert_eq!(NpyMap::open(&path).unwrap().view_f32().unwrap()[[3, 2, 1]], 23.0);
         let bytes = std::fs::read(&path).unwrap();
+        let open = NpyMap::open(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
+        let cut = format!("it was cut from {} bytes to {} while it was in use", bytes.len(), bytes.len() - 4);
+        assert!(open.view_f32().unwrap_err().to_string().ends_with(&cut));
+        assert!(open.bytes().unwrap_err().to_string().ends_with(&cut));
         assert!(NpyMap::open(&path).unwrap_err().to_string().contains("needs 96 bytes of data, the file has 92"));
         let missing = NpyMap::open(&folder.path().join("none.npy")).unwrap_err().to_string();
         assert!(missing.contains("none.npy") && missing.starts_with("cannot read"), "{missing}");

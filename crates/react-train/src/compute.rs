@@ -7,7 +7,7 @@ use react_model::{Mode, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The file of a run's folder that says on which card each of its stages ran; there is none where all ran on the processor.
+/// The file of a run's folder that says where each of its stages ran; there is none where all ran on the processor.
 const ENVIRONMENT: &str = "environment.json";
 
 /// An open device, and the precision of the work on it.
@@ -29,15 +29,12 @@ impl Compute {
     /// # Errors
     /// Where the program was built without the feature `cuda`, the card cannot be used, or a precision is for cards alone.
     pub fn open(choice: Choice, precision: Option<Precision>) -> Result<Self> {
-        let (device, usual) = match choice {
-            Choice::Cpu => (Device::Cpu, Precision::F32),
-            Choice::Cuda(_) => (device::open(choice)?, Precision::Tf32),
-        };
-        let precision = precision.unwrap_or(usual);
+        let precision = precision_on(choice, precision);
         ensure!(
             choice != Choice::Cpu || precision == Precision::F32,
             "the precision {precision} is for --device cuda: the processor has f32"
         );
+        let device = if choice == Choice::Cpu { Device::Cpu } else { device::open(choice)? };
         Ok(Self { device, precision })
     }
 
@@ -69,26 +66,87 @@ impl Compute {
         Mode::train(seed, step).with_precision(self.precision)
     }
 
-    /// Remembers on which card a stage of a run was computed.
-    pub(crate) fn record(&self, folder: &Path, stage: &str) -> Result<()> {
-        if !self.is_card() {
+    /// Remembers where a stage of a run is computed: all of it, or what comes after a part that was computed before.
+    pub(crate) fn record(&self, folder: &Path, stage: &str, part: Part) -> Result<()> {
+        let here = self.stage(stage)?;
+        if self.is_card() {
+            tracing::info!("{stage:<10} on {}", here.words());
+        }
+        let before = recorded(folder)?;
+        let stages = with(before.clone(), here, part);
+        if stages == before || stages.iter().all(Stage::is_of_the_processor) && before.is_empty() {
             return Ok(());
         }
-        let mut facts = device::facts(&self.device)?;
-        facts.push(("precision".to_owned(), self.precision.to_string()));
-        let mut stages: Vec<Stage> = recorded(folder)?.into_iter().filter(|there| there.stage != stage).collect();
-        tracing::info!("{stage:<10} on {}", facts.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", "));
-        stages.push(Stage { stage: stage.to_owned(), facts });
         let text = serde_json::to_string_pretty(&stages)?;
         Ok(react_store::write_atomic(&folder.join(ENVIRONMENT), |file| file.write_all(text.as_bytes()))?)
     }
+
+    fn stage(&self, stage: &str) -> Result<Stage> {
+        if !self.is_card() {
+            return Ok(Stage::of_the_processor(stage));
+        }
+        let mut facts = device::facts(&self.device)?;
+        facts.push(("precision".to_owned(), self.precision.to_string()));
+        Ok(Stage { stage: stage.to_owned(), facts })
+    }
 }
 
-/// A stage that ran on a card.
+/// The precision on a device: f32 on the processor and tf32 on a card where none is asked for.
+pub(crate) fn precision_on(choice: Choice, asked: Option<Precision>) -> Precision {
+    asked.unwrap_or(if choice == Choice::Cpu { Precision::F32 } else { Precision::Tf32 })
+}
+
+/// What of a stage is computed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Whole,
+    /// What is left of it.
+    Rest,
+}
+
+impl Part {
+    /// Of a training that goes on after so many steps.
+    pub(crate) fn after(steps: u64) -> Self {
+        if steps == 0 { Self::Whole } else { Self::Rest }
+    }
+}
+
+/// A stage, or a part of it, that ran on one device.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 struct Stage {
     stage: String,
     facts: Vec<(String, String)>,
+}
+
+impl Stage {
+    fn of_the_processor(stage: &str) -> Self {
+        let facts = [("device", "the processor"), ("precision", "f32")];
+        Self { stage: stage.to_owned(), facts: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into() }
+    }
+
+    fn is_of_the_processor(&self) -> bool {
+        *self == Self::of_the_processor(&self.stage)
+    }
+
+    fn words(&self) -> String {
+        self.facts.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The stages, with what is computed now of one of them.
+fn with(mut stages: Vec<Stage>, here: Stage, part: Part) -> Vec<Stage> {
+    let is_same = |there: &Stage| there.stage == here.stage;
+    if part == Part::Whole {
+        stages.retain(|there| !is_same(there));
+    } else if !stages.iter().any(is_same) {
+        // Of what ran on the processor there may be no record.
+        stages.push(Stage::of_the_processor(&here.stage));
+    }
+    if stages.iter().rfind(|there| is_same(there)) != Some(&here) {
+        stages.push(here);
+    }
+    stages
 }
 
 fn recorded(folder: &Path) -> Result<Vec<Stage>> {
@@ -100,11 +158,17 @@ fn recorded(folder: &Path) -> Result<Vec<Stage>> {
     }
 }
 
-/// What a run's folder says of the cards that it was computed on, for its report.
+/// What a run's folder says of the devices that it was computed on, for its report.
 pub(crate) fn environment(folder: &Path) -> Result<Vec<(String, String)>> {
-    let of =
-        |stage: &Stage| (format!("{} on", stage.stage), stage.facts.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", "));
-    Ok(recorded(folder)?.iter().map(of).collect())
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for stage in recorded(folder)? {
+        let name = format!("{} on", stage.stage);
+        match lines.iter_mut().find(|(there, _)| *there == name) {
+            Some((_, words)) => words.extend(["; then on ".to_owned(), stage.words()]),
+            None => lines.push((name, stage.words())),
+        }
+    }
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -120,14 +184,26 @@ mod tests {
     }
 
     #[test]
-    fn stages_on_cards_are_remembered_once_each() {
+    fn it_is_known_where_each_part_of_a_stage_ran() {
         let folder = tempfile::tempdir().unwrap();
-        Compute::cpu().record(folder.path(), "train").unwrap();
-        assert!(environment(folder.path()).unwrap().is_empty());
+        let record = |stage, part| Compute::cpu().record(folder.path(), stage, part).unwrap();
+        let words = || environment(folder.path()).unwrap();
+        record("train", Part::Whole);
+        assert!(words().is_empty() && !folder.path().join(ENVIRONMENT).exists());
         let facts = |name: &str| vec![("device".to_owned(), name.to_owned()), ("precision".to_owned(), "tf32".to_owned())];
-        let stages = vec![Stage { stage: "train".to_owned(), facts: facts("a card") }];
+        let on_card = |stage: &str| Stage { stage: stage.to_owned(), facts: facts("a card") };
+        let stages = with(with(Vec::new(), on_card("train"), Part::Rest), on_card("evaluate"), Part::Whole);
         std::fs::write(folder.path().join(ENVIRONMENT), serde_json::to_string(&stages).unwrap()).unwrap();
-        assert_eq!(environment(folder.path()).unwrap(), [("train on".to_owned(), "a card, tf32".to_owned())]);
+        let train = ("train on".to_owned(), "the processor, f32; then on a card, tf32".to_owned());
+        assert_eq!(words(), [train.clone(), ("evaluate on".to_owned(), "a card, tf32".to_owned())]);
+        assert_eq!(with(stages.clone(), on_card("train"), Part::Rest), stages);
+        // The scores of a card go with those that the processor made after them, and so does a training that begins anew.
+        record("evaluate", Part::Whole);
+        assert_eq!(words(), [train.clone(), ("evaluate on".to_owned(), "the processor, f32".to_owned())]);
+        record("train", Part::Rest);
+        assert_eq!(words()[0], (train.0.clone(), train.1 + "; then on the processor, f32"));
+        record("train", Part::Whole);
+        assert!(words().contains(&(train.0, "the processor, f32".to_owned())));
         std::fs::write(folder.path().join(ENVIRONMENT), "{").unwrap();
         assert!(environment(folder.path()).is_err());
     }

@@ -34,6 +34,8 @@ impl std::fmt::Display for Outcome {
 /// # Errors
 /// Those of the stages, and [`train::Interrupted`] where the training was stopped.
 pub fn run(config: &Config, stop: &Stop) -> Result<Outcome> {
+    // A device that cannot be used is said before hours of packing.
+    config.compute()?;
     corpus(config)?;
     let (recipe, corpus) = (Recipe::named(config.corpus.kind.recipe())?, &config.corpus);
     let packing =

@@ -34,14 +34,16 @@ pub fn main() -> ExitCode {
         Err(error) if error.is::<doctor::Unsound>() => {
             error.downcast_ref().map_or(ExitCode::FAILURE, |found: &doctor::Unsound| found.exit_code.into())
         }
-        Err(error) if error.is::<Interrupted>() => {
-            eprintln!("{error}");
-            error.downcast_ref().map_or(ExitCode::FAILURE, |interrupted: &Interrupted| interrupted.exit_code().into())
-        }
-        Err(error) => {
-            eprintln!("error: {}", sentence(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<Interrupted>() {
+            Some(interrupted) => {
+                eprintln!("{interrupted}");
+                interrupted.exit_code().into()
+            }
+            None => {
+                eprintln!("error: {}", sentence(&error));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -96,7 +98,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Some(Command::Report(args)) => println!("{}", report::command(args)?),
         Some(Command::Render(args)) => println!("{}", render::render(args)?),
         Some(Command::Predict(args)) => println!("{}", predict::predict(args, &of_files()?)?),
-        Some(Command::Score(args)) => println!("{}", score::score(args)?),
+        Some(Command::Score(args)) => println!("{}", score::score(args, &of_files()?)?),
         Some(Command::Baselines(args)) => println!("{}", baselines::baselines(&config()?, args)?),
         Some(Command::Neighbours(args)) => println!("{}", neighbours::neighbours(&config, args)?),
         Some(Command::Convert(args)) => {
@@ -149,9 +151,12 @@ fn intensities(cli: &Cli) -> Result<()> {
         }
         Some(Command::Prepare(args)) => {
             let plan = eri::prepare_plan(&config()?, args)?;
+            let features = args.frame_features.as_ref().zip(args.weights.as_ref());
+            // A device that cannot be used is said before hours of packing.
+            let compute = features.map(|_| of_files()).transpose()?;
             println!("{}", eri::prepare(&plan)?);
-            if let (Some(network), Some(weights)) = (&args.frame_features, &args.weights) {
-                println!("{}", eri::compute(&plan.out, Kind::named(network)?, weights)?);
+            if let (Some((network, weights)), Some(compute)) = (features, compute) {
+                println!("{}", eri::compute(&plan.out, Kind::named(network)?, weights, &compute)?);
             }
         }
         Some(Command::Doctor(args)) => found(doctor::doctor_of_intensities(&config()?, args)?)?,

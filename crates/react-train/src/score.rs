@@ -11,7 +11,7 @@ pub(crate) use arrays::{Arrays, Wanted, extension};
 pub(crate) use npz::entry as npz_entry;
 pub(crate) use output::{Found, Realism, write};
 
-use crate::{Progress, cli, neighbours};
+use crate::{Compute, Progress, cli, neighbours};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array3, ArrayView, ArrayViewD, Dimension, Ix2, Ix3, Ix4};
 use react_contracts::channels::AU;
@@ -33,8 +33,8 @@ pub(crate) const SPEAKER: Wanted<'_> =
 ///
 /// # Errors
 /// Where a file cannot be read or written, a shape does not fit, or a value is not finite.
-pub fn score(args: &cli::Score) -> Result<String> {
-    let realism = features::realism(args)?;
+pub fn score(args: &cli::Score, compute: &Compute) -> Result<String> {
+    let realism = features::realism(args, compute)?;
     let (Some(prediction), Some(listener)) = (&args.prediction, &args.listener) else {
         let found = Found { name: name(args), scores: None, accuracy: None, realism, names: &[] };
         return deliver(args, &found);

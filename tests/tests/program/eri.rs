@@ -19,7 +19,7 @@ const TINY: [&str; 12] = [
     "train.epochs=2",
 ];
 
-fn tiny<'a>(preset: &'a str, command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn tiny<'a>(preset: &'a str, command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     let set = TINY.iter().chain(["train.batch=6"].iter()).chain(more).flat_map(|key| ["--set", *key]);
     ["--config", preset].into_iter().chain(command.iter().copied()).chain(set).collect()
 }

@@ -14,6 +14,16 @@ fn a_bad_argument() {
 }
 
 #[test]
+fn a_device_that_cannot_be_used_is_said_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["--device", "cuda"][..], &["--config", "eri-fusion-small", "--device", "cuda:1"], &["--set", "precision=bf16"]] {
+        let error = fails(folder.path(), args);
+        assert!(error.contains("built without CUDA") || error.contains("the precision bf16 is for --device cuda"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
+    }
+}
+
+#[test]
 fn a_missing_folder() {
     let folder = tempfile::tempdir().unwrap();
     let prepare = fails(folder.path(), &["prepare", "--corpus", "react2024", "--root", "nowhere", "--out", "packed"]);

@@ -71,7 +71,7 @@ fn frozen_features_from_weights_to_a_prediction() {
 
     // What is stored is what the network sees of the stored frames.
     let one = files.iter().find(|file| file.starts_with(packed.join("val"))).unwrap();
-    let encoder = FrozenEncoder::load(Kind::DinoV2Small, &weights).unwrap();
+    let encoder = FrozenEncoder::load(Kind::DinoV2Small, &weights, &Cpu).unwrap();
     let frames = react_store::read_npy_u8(&packed.join("val/frames").join(one.file_name().unwrap())).unwrap();
     let seen = encoder.features(frames.into_dimensionality::<ndarray::Ix4>().unwrap().view()).unwrap();
     assert_eq!(react_store::read_npy_f32(one).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap(), seen);

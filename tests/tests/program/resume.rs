@@ -1,6 +1,6 @@
 //! A training that is killed or interrupted, and started again, ends with the bytes of an undisturbed one.
 
-use crate::{succeeds, tiny};
+use crate::{eri, succeeds, tiny};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,11 +18,11 @@ fn undisturbed(folder: &Path) -> Vec<&'static str> {
     tiny(&["train"], &[&LONG[..], &["name=cut"]].concat())
 }
 
-/// Starts the training, and waits until it is in the middle.
-fn begin(folder: &Path, train: &[&str]) -> Child {
+/// Starts the training, and waits until a run is in the middle.
+fn begin(folder: &Path, train: &[&str], run: &str) -> Child {
     let mut training = Command::new(env!("CARGO_BIN_EXE_react-train-under-test"));
     let mut training = training.current_dir(folder).args(train).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    while !folder.join("runs/cut/last.safetensors").exists() || records(folder, "cut").lines().count() < 3 {
+    while !folder.join("runs").join(run).join("last.safetensors").exists() || records(folder, run).lines().count() < 3 {
         assert!(training.try_wait().unwrap().is_none(), "the training ended before it was in the middle");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -44,7 +44,7 @@ fn goes_on_to_the_same(folder: &Path, train: &[&str]) {
 fn a_killed_training_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let train = undisturbed(folder.path());
-    let mut training = begin(folder.path(), &train);
+    let mut training = begin(folder.path(), &train, "cut");
     training.kill().unwrap();
     training.wait().unwrap();
     // What was lost is at most the step that was being made: the checkpoint has all others.
@@ -57,12 +57,9 @@ fn a_killed_training_ends_with_the_same_bytes() {
     goes_on_to_the_same(folder.path(), &train);
 }
 
+/// Interrupts a training; the last thing that it said.
 #[cfg(unix)]
-#[test]
-fn an_interrupted_training_saves_and_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let train = undisturbed(folder.path());
-    let training = begin(folder.path(), &train);
+fn interrupted(training: Child) -> String {
     let signal = Command::new("kill").args(["-INT", &training.id().to_string()]).status().unwrap();
     assert!(signal.success());
     let output = training.wait_with_output().unwrap();
@@ -70,6 +67,24 @@ fn an_interrupted_training_saves_and_says_so() {
     assert_eq!(output.status.code(), Some(130), "{log}");
     let last = log.lines().last().unwrap();
     assert!(last.starts_with("stopped after ") && last.ends_with("the same command goes on from there"), "{log}");
+    last.to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_of_intensities_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = eri::tiny("eri-audio-small", &[], &["train.epochs=1000"]);
+    let last = interrupted(begin(folder.path(), &train, "eri-audio-small/seed-0"));
+    assert!(last.contains(" of 2000 steps"), "{last}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_saves_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = undisturbed(folder.path());
+    let last = interrupted(begin(folder.path(), &train, "cut"));
     let steps = records(folder.path(), "cut").lines().filter(|line| line.contains("learning_rate")).count();
     assert!(last.contains(&format!("after {steps} of 24 steps")), "{last}");
     goes_on_to_the_same(folder.path(), &train);

@@ -260,11 +260,12 @@ impl EriSplit {
         let (mut pictures, mut sounds) = (Vec::new(), Vec::new());
         for clip in clips {
             let map = self.open("frames", *clip, NpyElement::U8, &[t, crop, crop, 3])?;
+            let bytes = map.bytes()?;
             if pictures.capacity() == 0 {
                 // The first file has the claimed size, so the claim can be trusted.
-                pictures.reserve_exact(clips.len() * map.bytes().len());
+                pictures.reserve_exact(clips.len() * bytes.len());
             }
-            pictures.extend_from_slice(map.bytes());
+            pictures.extend_from_slice(bytes);
             sounds.extend(self.open("mfcc", *clip, NpyElement::F32, &[steps, cepstra])?.view_f32()?.iter());
         }
         let b = clips.len();

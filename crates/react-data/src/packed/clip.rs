@@ -79,7 +79,7 @@ impl Clip {
     /// Pictures, u8 `[t, h, w, 3]`, RGB: a view of the file where they are stored, or else decoded, all of them.
     ///
     /// # Errors
-    /// Where a source cannot be decoded any more.
+    /// Where a source cannot be decoded, or a file was cut since it was opened.
     pub fn frames(&self) -> Result<CowArray<'_, u8, Ix4>, DataError> {
         let [t, h, w, c] = self.frames_shape();
         match &self.pictures {
@@ -99,7 +99,7 @@ impl Clip {
     /// Copies or decodes pictures from `start` on into `out`, as many as it holds.
     ///
     /// # Errors
-    /// [`DataError::Loader`] where the clip ends before, and where a source cannot be decoded any more.
+    /// [`DataError::Loader`] where the clip ends before, and where a source cannot be decoded, or a file was cut since it was opened.
     pub fn copy_frames(&self, start: usize, out: &mut [u8]) -> Result<(), DataError> {
         let [t, h, w, c] = self.frames_shape();
         let picture = h * w * c;
@@ -112,17 +112,17 @@ impl Clip {
             ))
         })?;
         match &self.pictures {
-            Pictures::Stored(map) => out.copy_from_slice(&map.bytes()[range]),
+            Pictures::Stored(map) => out.copy_from_slice(&map.bytes()?[range]),
             Pictures::Source(source) => source.decode(start, out)?,
         }
         Ok(())
     }
 
     /// The bytes of the pictures, where they are stored.
-    pub(super) fn stored(&self) -> Option<&[u8]> {
+    pub(super) fn stored(&self) -> Result<Option<&[u8]>, DataError> {
         match &self.pictures {
-            Pictures::Stored(map) => Some(map.bytes()),
-            Pictures::Source(_) => None,
+            Pictures::Stored(map) => Ok(Some(map.bytes()?)),
+            Pictures::Source(_) => Ok(None),
         }
     }
 
@@ -137,7 +137,7 @@ impl Clip {
     /// Audio features, f32 `[t, a]`.
     ///
     /// # Errors
-    /// None after opening; the type is the store's.
+    /// Where the file was cut since it was opened.
     pub fn audio(&self) -> Result<ArrayView2<'_, f32>, DataError> {
         table(&self.audio)
     }
@@ -145,7 +145,7 @@ impl Clip {
     /// Attributes, f32 `[t, 25]`.
     ///
     /// # Errors
-    /// None after opening; the type is the store's.
+    /// Where the file was cut since it was opened.
     pub fn emotion(&self) -> Result<ArrayView2<'_, f32>, DataError> {
         table(&self.emotion)
     }
@@ -153,7 +153,7 @@ impl Clip {
     /// 3DMM coefficients as recorded (mean face not subtracted), f32 `[t, 58]`.
     ///
     /// # Errors
-    /// None after opening; the type is the store's.
+    /// Where the file was cut since it was opened.
     pub fn coeffs(&self) -> Result<ArrayView2<'_, f32>, DataError> {
         table(&self.coeffs)
     }

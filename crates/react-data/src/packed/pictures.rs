@@ -34,7 +34,7 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn fill(self, picture: usize) -> Result<(), DataError> {
-        match self.clip.stored().map(|bytes| bytes.get(self.from..self.from + self.out.len())) {
+        match self.clip.stored()?.map(|bytes| bytes.get(self.from..self.from + self.out.len())) {
             Some(Some(bytes)) => copy_past_caches(bytes, self.out),
             Some(None) => return Err(DataError::Loader(format!("the clip {} ends before its batch", self.clip.id()))),
             None => self.clip.copy_frames(self.from / picture, self.out)?,
@@ -57,7 +57,7 @@ pub(super) fn pictures(clips: &[(&Clip, usize)], t: usize, workshop: Workshop) -
         let mut pieces = Vec::new();
         for ((clip, start), out) in clips.iter().zip(bytes.chunks_exact_mut(t * picture)) {
             // Decoding one clip cannot be shared out.
-            let size = if clip.stored().is_some() { PIECE } else { out.len() };
+            let size = if clip.stored()?.is_some() { PIECE } else { out.len() };
             pieces.extend(out.chunks_mut(size).enumerate().map(|(i, out)| Piece { clip, from: start * picture + i * size, out }));
         }
         fill(pieces, picture, workshop.threads)?;

@@ -50,6 +50,27 @@ fn a_batch_is_its_cuts() {
 }
 
 #[test]
+fn a_file_that_is_cut_while_it_is_in_use_is_an_error() {
+    let tiny = Tiny::new();
+    let split = train(&tiny);
+    let cut = [Cut { item: 0, start: 0, swap: false }];
+    split.batch(&cut, 4).unwrap();
+    for modality in ["frames", "audio", "emotion", "coeffs"] {
+        let listener = modality == "emotion" || modality == "coeffs";
+        let clip = split.clip(0, if listener { Role::Listener } else { Role::Speaker }).unwrap();
+        let path = tiny.out("out").join("train").join(modality).join(format!("{}.npy", clip.id()));
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(200).unwrap();
+        let error = split.batch(&cut, 4).unwrap_err().to_string();
+        let want = format!("it was cut from {} bytes to 200 while it was in use", bytes.len());
+        assert!(error.contains(path.to_str().unwrap()) && error.ends_with(&want), "{error}");
+        // Grown again, its map holds what was written.
+        std::fs::write(&path, &bytes).unwrap();
+        split.batch(&cut, 4).unwrap();
+    }
+}
+
+#[test]
 fn whole_clips_for_evaluation_keep_their_roles() {
     let tiny = Tiny::new();
     let split = train(&tiny);

@@ -4,6 +4,7 @@ use super::config::EriConfig;
 use super::data::{Without, labels, score_against};
 use super::run::SeedRun;
 use super::trained::TrainedEri;
+use crate::compute::Part;
 use anyhow::{Result, ensure};
 use ndarray::{Array2, ArrayView2};
 use react_data::hume::{EriPacked, EriSplit};
@@ -74,7 +75,7 @@ pub fn evaluate(config: &EriConfig) -> Result<Evaluation> {
     let runs = SeedRun::all(config)?;
     let compute = config.compute()?;
     ensure!(!runs.is_empty(), "nothing to evaluate in {}: train first", folder.display());
-    compute.record(&folder, "evaluate")?;
+    compute.record(&folder, "evaluate", Part::Whole)?;
     let mut seeds = Vec::with_capacity(runs.len());
     let mut sum = Array2::<f32>::zeros(truth.raw_dim());
     for (seed, run) in &runs {

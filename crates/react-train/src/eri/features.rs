@@ -1,7 +1,7 @@
 //! What a frozen network sees of every frame, computed once and stored beside the frames: `<packed>/<split>/<network>/<id>.npy`,
 //! f32 `[frames, values]`.
 
-use crate::Progress;
+use crate::{Compute, Progress};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array3, Axis, Ix2, stack};
 use react_data::hume::{EriPacked, EriSplit};
@@ -66,7 +66,7 @@ fn feature_file(packed: &Path, split: &str, kind: Kind, id: &str) -> PathBuf {
 ///
 /// # Errors
 /// Where the packed corpus or the weights cannot be read, or a file cannot be written.
-pub fn compute(packed: &Path, kind: Kind, weights: &Path) -> Result<String> {
+pub fn compute(packed: &Path, kind: Kind, weights: &Path, compute: &Compute) -> Result<String> {
     let corpus = EriPacked::open(packed)?;
     let bytes = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let stamp = Stamp {
@@ -87,7 +87,7 @@ pub fn compute(packed: &Path, kind: Kind, weights: &Path) -> Result<String> {
         let text = serde_json::to_string_pretty(&stamp)? + "\n";
         react_store::write_atomic(&file, |out| out.write_all(text.as_bytes()))?;
     }
-    let encoder = FrozenEncoder::load(kind, weights)?;
+    let encoder = FrozenEncoder::load(kind, weights, compute.device())?;
     let splits = corpus.info().splits.iter().map(|name| corpus.split(name)).collect::<Result<Vec<_>, _>>()?;
     let total: usize = splits.iter().map(EriSplit::len).sum();
     let (progress, mut computed) = (Progress::new("features", total as u64), 0);

@@ -17,6 +17,8 @@ use react_synth::hume::{HumeSynthConfig, generate_hume};
 /// # Errors
 /// Those of the stages.
 pub fn run(config: &EriConfig, seeds: u32, beginnings: &Beginnings<'_>, stop: &Stop) -> Result<Evaluation> {
+    // A device that cannot be used is said before hours of packing.
+    config.compute()?;
     corpus(config)?;
     tracing::info!("prepare    {}", prepare(&plan(config))?);
     train_seeds(config, seeds, beginnings, stop)?;

@@ -2,6 +2,7 @@
 
 use super::config::EriConfig;
 use super::evaluate::{Evaluation, evaluate};
+use super::run::SeedRun;
 use super::stored::{ClipErrors, clip_errors, existing};
 use crate::published::INTENSITIES;
 use crate::report::{Videos, chosen, command_line, environment, published_rows};
@@ -50,12 +51,23 @@ pub(crate) fn report_to(folder: &Path, out: Option<&Path>, videos: Videos) -> Re
             command_line([config.folder().as_path()]),
         ],
         configuration: toml::to_string(&config)?,
-        environment: environment(),
+        environment: environment().into_iter().chain(devices(&config)?).collect(),
         notes: notes(&config),
         ..Report::default()
     };
     report.write(&path)?;
     Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// Where the seeds were trained and evaluated.
+fn devices(config: &EriConfig) -> Result<Vec<(String, String)>> {
+    let mut lines = Vec::new();
+    for (seed, run) in SeedRun::all(config)? {
+        let stages = crate::compute::environment(run.folder())?;
+        lines.extend(stages.into_iter().map(|(stage, words)| (format!("seed {seed}: {stage}"), words)));
+    }
+    lines.extend(crate::compute::environment(&config.folder())?);
+    Ok(lines)
 }
 
 /// The ensemble's absolute errors, clip by clip: their mean, and each emotion's.

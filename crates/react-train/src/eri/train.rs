@@ -7,6 +7,7 @@ use super::data::{labels, predictions, score};
 use super::events::EriEvents;
 use super::features::Features;
 use super::run::{Record, SeedRun};
+use crate::compute::Part;
 use crate::train::{Interrupted, Stop};
 use crate::{Compute, Progress};
 use anyhow::{Context, Result, bail, ensure};
@@ -68,6 +69,9 @@ pub fn train(config: &EriConfig, run: &SeedRun, beginnings: &Beginnings<'_>, sto
     let mut state = State::new(config, run, beginnings)?;
     let per_epoch = state.maker.per_epoch();
     let steps = u64::from(config.train.epochs) * per_epoch;
+    if state.adam.steps() < steps {
+        state.compute.record(run.folder(), "train", Part::after(state.adam.steps()))?;
+    }
     let progress = Progress::resumed("train", steps, state.adam.steps());
     let mut events = EriEvents::open(config, run, &state.records)?;
     let mut batches = Steps::open(&state.compute, &state.maker, state.adam.steps()..steps)?;
@@ -102,7 +106,6 @@ impl<'a> State<'a> {
             ensure!(without.is_none(), "{}: the clip {} has no labels", config.corpus.packed.display(), split.id(without.unwrap_or(0)));
         }
         let compute = config.compute()?;
-        compute.record(run.folder(), "train")?;
         let params = Params::on(config.seed, compute.device());
         let model = Eri::new(config.network(train.emotions().len()), &params.root())?;
         begin(config, &params, beginnings)?;

@@ -67,7 +67,7 @@ impl TrainedEri {
     pub fn with_eye(mut self, weights: Option<&Path>) -> Result<Self> {
         self.eye = match (self.kind, weights) {
             (None, None) => None,
-            (Some(kind), Some(weights)) => Some(FrozenEncoder::load(kind, weights)?),
+            (Some(kind), Some(weights)) => Some(FrozenEncoder::load(kind, weights, self.compute.device())?),
             (Some(kind), None) => bail!("{}: looks through {}: give its --weights", self.path.display(), kind.name()),
             (None, Some(_)) => bail!("{}: sees pixels: --weights are for networks that look through a frozen one", self.path.display()),
         };

@@ -7,6 +7,7 @@ mod data;
 pub(crate) use analysis::REAL;
 pub use analysis::{Analysis, Channels, Jumps, Lags};
 
+use crate::compute::{Part, precision_on};
 use crate::config::{Config, Task};
 use crate::predict::Checkpoint;
 use crate::{Progress, Run};
@@ -188,7 +189,7 @@ pub fn evaluate(config: &Config, run: &Run) -> Result<Evaluation> {
     }
     let best = run.best();
     let compute = config.compute()?;
-    compute.record(run.folder(), "evaluate")?;
+    compute.record(run.folder(), "evaluate", Part::Whole)?;
     let mut checkpoint = Checkpoint::read_on(&best, &compute).with_context(|| "nothing to evaluate: train first".to_owned())?;
     checkpoint.model = checkpoint.model.with_windows(config.evaluate.windows())?;
     let data = Data::open(config)?;
@@ -303,7 +304,7 @@ fn key(config: &Config, run: &Run) -> Result<String> {
     hasher.update(&serde_json::to_vec(&(&config.evaluate, config.seed, &config.corpus.root))?);
     // A card rounds otherwise: its scores are its own.
     if config.device != Choice::Cpu {
-        hasher.update(format!("{} {:?}", config.device, config.precision).as_bytes());
+        hasher.update(format!("{} {}", config.device, precision_on(config.device, config.precision)).as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::frames::{self, Protocol};
 use super::{Arrays, Realism, Wanted};
-use crate::cli;
+use crate::{Compute, cli};
 use anyhow::{Context, Result, bail};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Ix2, concatenate, stack};
 use react_metrics::Gaussian;
@@ -16,7 +16,7 @@ const FEATURES: Wanted<'_> = Wanted { keys: &["features", "activations"], axes: 
 ///
 /// # Errors
 /// Where only one side is given, or what is given cannot be read.
-pub(crate) fn realism(args: &cli::Score) -> Result<Realism> {
+pub(crate) fn realism(args: &cli::Score, compute: &Compute) -> Result<Realism> {
     if let (Some(real), Some(generated)) = (&args.features_real, &args.features_generated) {
         let (real, generated) = (gaussian(real)?, gaussian(generated)?);
         return distance(&real, &generated);
@@ -35,6 +35,7 @@ pub(crate) fn realism(args: &cli::Score) -> Result<Realism> {
         Some(path) => path,
     };
     let inception = Inception::load(weights).with_context(|| format!("{}: no FID Inception-v3", weights.display()))?;
+    let inception = inception.on(compute.device());
     let protocol = args.stride.map_or(Protocol::Published, |stride| Protocol::Stride(stride as usize));
     let (real, generated) = (seen(&inception, real, protocol)?, seen(&inception, generated, protocol)?);
     distance(&real, &generated)

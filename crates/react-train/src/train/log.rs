@@ -11,7 +11,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// How much the newest step counts in the shown speed.
+/// How much the newest step counts in the shown speed. Times are averaged, not speeds: on a card a step's record may come right after
+/// the one before, and its speed would outweigh all others.
 const NEWEST: f64 = 0.1;
 
 /// The open files of a run's records.
@@ -21,7 +22,7 @@ pub(super) struct Log {
     events: Option<Events>,
     progress: Progress,
     last_step: Instant,
-    frames_per_second: Option<f64>,
+    seconds_per_frame: Option<f64>,
     shown: String,
 }
 
@@ -37,16 +38,16 @@ impl Log {
         let file = File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let events = if config.train.tensorboard { Some(events(run, &kept)?) } else { None };
         let progress = Progress::resumed("train", state.plan().steps(), steps);
-        Ok(Self { path, file, events, progress, last_step: Instant::now(), frames_per_second: None, shown: String::new() })
+        Ok(Self { path, file, events, progress, last_step: Instant::now(), seconds_per_frame: None, shown: String::new() })
     }
 
     /// A step was made.
     pub(super) fn step(&mut self, step: &Step) -> Result<()> {
-        let seconds = self.last_step.elapsed().as_secs_f64().max(1e-9);
+        let seconds = self.last_step.elapsed().as_secs_f64().max(1e-9) / step.frames.max(1) as f64;
         self.last_step = Instant::now();
-        let speed = step.frames as f64 / seconds;
-        let speed = self.frames_per_second.map_or(speed, |before| before + NEWEST * (speed - before));
-        self.frames_per_second = Some(speed);
+        let seconds = self.seconds_per_frame.map_or(seconds, |before| before + NEWEST * (seconds - before));
+        self.seconds_per_frame = Some(seconds);
+        let speed = seconds.recip();
         if let Record::Step { loss, reconstruction, .. } = &step.record {
             self.shown = format!("loss {loss:.4}, reconstruction {reconstruction:.4}, {speed:.0} frames/s");
         }

@@ -59,6 +59,7 @@ pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
     let start = state.steps();
     let mut pace = Pace::default();
     loop {
+        let steps = state.steps();
         if state.validation_due() {
             settle(&mut state, &mut log)?;
             pace.rest();
@@ -80,7 +81,16 @@ pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
         if ending {
             break;
         }
-        if let Some(step) = state.step(&mut batches)? {
+        let made = match state.step(&mut batches) {
+            Ok(made) => made,
+            // What a card had done before is not lost where this step could not even be begun.
+            Err(error) if state.steps() == steps => {
+                settle(&mut state, &mut log)?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(step) = made {
             log.step(&step)?;
         }
         pace.step();

@@ -5,6 +5,7 @@ use super::blame::blame;
 use super::checkpoint::{Selection, notes};
 use super::plan::Plan;
 use crate::batches::Batches;
+use crate::compute::Part;
 use crate::config::Config;
 use crate::tensors::{DeviceBatch, to_device};
 use crate::{Compute, Record, Run};
@@ -117,7 +118,9 @@ impl<'a> State<'a> {
             average,
         };
         state.resume()?;
-        state.compute.record(run.folder(), "train")?;
+        if !state.finished() {
+            state.compute.record(run.folder(), "train", Part::after(state.steps()))?;
+        }
         let text = config.to_toml()?;
         react_store::write_atomic(&run.config_file(), |file| file.write_all(text.as_bytes()))?;
         Ok(state)

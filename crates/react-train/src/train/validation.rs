@@ -7,6 +7,7 @@ use super::state::State;
 use crate::Record;
 use crate::tensors::to_device;
 use anyhow::{Result, ensure};
+use candle_core::Tensor;
 use react_model::loss::reconstruction;
 use react_model::transvae::Noise;
 
@@ -37,22 +38,35 @@ impl State<'_> {
         };
         let (mut sum, mut kl_sum, clips) = (0.0, 0.0, self.validation.len());
         let mut pictured = Pictures::new();
+        let mut add = |losses: Tensor| -> Result<()> {
+            let losses = losses.to_vec1::<f32>()?;
+            let Some((reconstruction, kl)) = losses.split_first() else { return Ok(()) };
+            sum += f64::from(*reconstruction);
+            kl.iter().for_each(|kl_of_latent| kl_sum += f64::from(*kl_of_latent) / kl.len() as f64);
+            Ok(())
+        };
+        // A clip's losses are read when the next clip is on its way: a card computes the one while the other is fetched.
+        let mut made = None;
         for item in 0..clips {
             if stop.asked(self.steps()) {
                 return Ok(None);
             }
             log.validating(item, clips);
-            let batch = to_device(self.validation.whole(&[item])?, self.compute.device())?;
+            let batch = self.validation.whole(&[item])?;
+            made.take().map_or(Ok(()), &mut add)?;
+            let batch = to_device(batch, self.compute.device())?;
             let behaviour = model.encode(batch.speaker_video(), batch.speaker_audio(), &self.compute.eval())?;
             let reaction = model.react(&behaviour, &Noise::Mean, &self.compute.eval())?;
-            sum += f64::from(reconstruction(&reaction, batch.listener_emotion(), batch.listener_3dmm())?.to_scalar::<f32>()?);
+            let mut losses = vec![reconstruction(&reaction, batch.listener_emotion(), batch.listener_3dmm())?];
+            for latent in &reaction.latents {
+                losses.push(latent.kl()?);
+            }
+            made = Some(Tensor::stack(&losses, 0)?);
             if item == 0 && self.config.train.tensorboard {
                 pictured = pictures(&self.validation, item, &reaction, self.fps)?;
             }
-            for latent in &reaction.latents {
-                kl_sum += f64::from(latent.kl()?.to_scalar::<f32>()?) / reaction.latents.len() as f64;
-            }
         }
+        made.take().map_or(Ok(()), &mut add)?;
         let (reconstruction, kl) = (sum / clips as f64, kl_sum / clips as f64);
         let selection = reconstruction + self.config.train.kl_p * kl;
         ensure!(selection.is_finite(), "the validation after step {} is not finite", self.steps());
