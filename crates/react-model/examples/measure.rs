@@ -9,7 +9,7 @@ use react_model::device::{self, Choice, KernelTime, Readback, Sent};
 use react_model::layers::Lstm;
 use react_model::loss::{LossValues, LossWeights, loss};
 use react_model::ops::{Conv3dShape, conv3d, conv3d_gradients, self_attention};
-use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::optim::{AdamW, AdamWConfig, Gradients, Recording};
 use react_model::transvae::{Config, Noise, Stream, StreamConfig, TransVae, Windows};
 use react_model::{Mode, ModelError, Params, Precision, Result};
 use react_random::Draws;
@@ -188,6 +188,7 @@ impl<'a> Training<'a> {
         self.step += 1;
         let (model, step) = (&self.model, self.step);
         let mode = Mode::train(7, step).with_precision(self.at.precision);
+        let recording = self.at.is_card().then(Recording::begin);
         let behaviour = model.encode(&self.video, &self.audio, &mode)?;
         let first = model.react(&behaviour, &Noise::training(7, step, 0), &mode)?;
         let second = model.react(&behaviour.detach(), &Noise::training(7, step, 1), &mode.another_pass(1).without_gradient())?;
@@ -198,7 +199,7 @@ impl<'a> Training<'a> {
         }
         // As training does: the numbers of a step are read when the next one is queued.
         let terms = self.readback.send(&loss.terms())?;
-        let mut gradients = Gradients::collect(&self.params, &loss.total.backward()?);
+        let mut gradients = Gradients::of(&self.params, &loss.total, recording)?;
         let norm = self.adam.step_late(&self.params, &mut gradients, |_| 1e-5, None)?;
         let norm = self.readback.send(&[&norm])?;
         if let Some([terms, norm]) = self.sent.replace([terms, norm]) {

@@ -15,6 +15,7 @@ pub mod ops;
 pub mod optim;
 mod params;
 pub mod pirender;
+mod tape;
 pub mod transvae;
 pub mod weights;
 

@@ -160,6 +160,7 @@ tests! {
     convolutions_in_tf32: convolutions(Tf32);
     convolutions_in_bf16: convolutions(Bf16);
     intensities_in_f32: eri(F32);
+    intensities_in_tf32: eri(Tf32);
     intensities_in_bf16: eri(Bf16);
 }
 

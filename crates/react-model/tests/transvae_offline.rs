@@ -22,6 +22,17 @@ fn outputs_are_those_of_the_published_program() {
 }
 
 #[test]
+fn recorded_gradients_are_those_of_the_graph() {
+    let case = Case::offline(&Device::Cpu);
+    let [recorded, graph] = [true, false].map(|recorded| case.gradients(&Mode::train(11, 5), recorded));
+    assert_eq!(recorded.iter().count(), graph.iter().count());
+    for ((name, found), (of, want)) in recorded.iter().zip(graph.iter()) {
+        let far = distance(found, want);
+        assert!(name == of && far < 1e-5, "{name}, {of}: {far}");
+    }
+}
+
+#[test]
 fn gradients_are_those_of_the_published_program() {
     let (worst, name) = Case::offline(&Device::Cpu).distance_of_gradients(&Mode::train(0, 0).without_dropout(), Some("fusion."), 1e-6);
     assert!(worst < 1e-3, "{name}: {worst}");

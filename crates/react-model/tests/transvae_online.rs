@@ -56,6 +56,17 @@ fn a_generated_tail_is_one_more_window_and_changes_nothing_before_it() {
 }
 
 #[test]
+fn recorded_gradients_are_those_of_the_graph() {
+    let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
+    let [recorded, graph] = [true, false].map(|recorded| case.gradients(&Mode::train(11, 5), recorded));
+    assert_eq!(recorded.iter().count(), graph.iter().count());
+    for ((name, found), (of, want)) in recorded.iter().zip(graph.iter()) {
+        let far = distance(found, want);
+        assert!(name == of && far < 1e-5, "{name}, {of}: {far}");
+    }
+}
+
+#[test]
 fn gradients_are_those_of_the_published_program() {
     let case = Case::online("transvae_online", Tail::Generate, &Device::Cpu);
     let (worst, name) = case.distance_of_gradients(&Mode::train(0, 0).without_dropout(), None, 1e-6);

@@ -3,6 +3,7 @@ use crate::ops::{
     Activation, FewLayer, FramesOf, Mask, attention, attention_to_past, attention_within, linear, masked_attention, masked_self_attention,
     self_attention,
 };
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -144,8 +145,10 @@ impl MultiHeadAttention {
     fn projection(&self, first: usize, count: usize, mode: &Mode) -> Result<[Tensor; 2]> {
         let (mut weight, mut bias) = (mode.parameter(&self.weight), mode.parameter(&self.bias));
         if count < 3 {
-            weight = weight.narrow(0, first * self.width, count * self.width)?;
-            bias = bias.narrow(0, first * self.width, count * self.width)?;
+            [weight, bias] = [
+                tape::part(&weight, 0, first * self.width, count * self.width)?,
+                tape::part(&bias, 0, first * self.width, count * self.width)?,
+            ];
         }
         Ok([weight, bias])
     }

@@ -1,4 +1,5 @@
 use crate::ops::{Activation, FewLayer, few_linear, is_few, linear};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{D, Tensor};
 
@@ -48,7 +49,7 @@ impl Linear {
     pub(crate) fn forward_both(&self, x: [&Tensor; 2], mode: &Mode) -> Result<Tensor> {
         match self.few(&x, 0, self.few_layer(mode), mode)? {
             Some(y) => Ok(y),
-            None => self.forward(&Tensor::cat(&x, D::Minus1)?, mode),
+            None => self.forward(&tape::cat(&x, x[0].rank() - 1)?, mode),
         }
     }
 
@@ -56,7 +57,7 @@ impl Linear {
     pub(crate) fn forward_first(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         match self.few(&[x], 0, self.few_layer(mode), mode)? {
             Some(y) => Ok(y),
-            None => Ok(self.forward_inputs(x, 0, mode)?.broadcast_add(&mode.parameter(&self.bias))?),
+            None => Ok(tape::add(&self.forward_inputs(x, 0, mode)?, &mode.parameter(&self.bias))?),
         }
     }
 
@@ -68,16 +69,16 @@ impl Linear {
         if let Some(y) = self.few(&x, first, layer, mode)? {
             return Ok(y);
         }
-        let part = self.forward_inputs(&Tensor::cat(&x, D::Minus1)?, first, mode)?;
+        let part = self.forward_inputs(&tape::cat(&x, x[0].rank() - 1)?, first, mode)?;
         match to {
-            Some(to) => Ok((to + part)?),
+            Some(to) => Ok(tape::add(to, &part)?),
             None => Ok(part),
         }
     }
 
     /// What some of the inputs, from `first` on, add to the result, without the bias: `[…, n]` → `[…, out]`.
     fn forward_inputs(&self, x: &Tensor, first: usize, mode: &Mode) -> Result<Tensor> {
-        let weight = mode.parameter(&self.weight).narrow(1, first, x.dim(D::Minus1)?)?.contiguous()?;
+        let weight = tape::part(&mode.parameter(&self.weight), 1, first, x.dim(D::Minus1)?)?;
         Ok(linear(x, &weight, &self.bias.zeros_like()?.detach(), Activation::None, mode, &self.site)?)
     }
 

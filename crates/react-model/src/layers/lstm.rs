@@ -1,4 +1,5 @@
 use crate::ops::{Activation, FewLayer, few_linear, is_few, linear, lstm, lstm_after};
+use crate::tape;
 use crate::{Init, Mode, ModelError, Result, Scope};
 use candle_core::{DType, Tensor};
 
@@ -64,13 +65,13 @@ impl Lstm {
         let (b, h) = (x_btc.dim(0)?, self.width);
         let state = match state {
             None => Tensor::zeros((2, b, h), DType::F32, x_btc.device())?,
-            Some((h0, c0)) if h0.dims() == [b, h] && c0.dims() == [b, h] => Tensor::stack(&[h0, c0], 0)?,
+            Some((h0, c0)) if h0.dims() == [b, h] && c0.dims() == [b, h] => tape::stack(&[h0, c0])?,
             Some((h0, c0)) => {
                 let what = format!("must be [{b}, {h}] each, are {:?} and {:?}", h0.dims(), c0.dims());
                 return Err(ModelError::Config { field: "state of an LSTM", what });
             }
         };
-        let bias = (mode.parameter(&self.bias_ih) + mode.parameter(&self.bias_hh))?;
+        let bias = tape::add(&mode.parameter(&self.bias_ih), &mode.parameter(&self.bias_hh))?;
         let projected = linear(x_btc, &mode.parameter(&self.weight_ih), &bias, Activation::None, mode, &self.site)?;
         Ok(lstm(&projected, &mode.parameter(&self.weight_hh), &state)?)
     }

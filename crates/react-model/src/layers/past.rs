@@ -15,7 +15,7 @@ pub(crate) enum DecoderPast {
     Grown(Grown),
 }
 
-/// On a GPU: rows that frames are written behind, and none is copied until there is no room.
+/// On a GPU, in layers whose norms come after: rows that frames are written behind, and none is copied until there is no room.
 #[derive(Clone, Debug)]
 pub(crate) struct Grown {
     /// `[b, room, 4·c]`: keys and values of the self-attention, then those of the attention to the memory. Rows are written only where
@@ -78,12 +78,8 @@ impl Grown {
         if queries {
             layers.push(layer.self_attn.few_layer(0, 1, mode)?);
         }
-        if layer.norm1.is_after() {
-            layers.push(memory);
-            return Ok(few_linear(&[x], 0, &layers, into)?.pop());
-        }
-        few_linear(&[x], 0, &[memory], into)?;
-        Ok(few_linear(&[&layer.norm1.before(x, mode)?], 0, &layers, into)?.pop())
+        layers.push(memory);
+        Ok(few_linear(&[x], 0, &layers, into)?.pop())
     }
 
     fn frames_of(&self, more: usize, column: usize) -> FramesOf<'_> {
@@ -99,7 +95,7 @@ impl Grown {
         };
         let heads = layer.self_attn.heads_within(&queries, &self.frames_of(t, 0), true)?;
         let x = layer.norm1.after_linear(x, &heads, layer.self_attn.out(), mode)?;
-        let queries = layer.multihead_attn.project(&layer.norm2.before(&x, mode)?, 0, 1, mode)?;
+        let queries = layer.multihead_attn.project(&x, 0, 1, mode)?;
         let heads = layer.multihead_attn.heads_within(&queries, &self.frames_of(t, 2 * c), false)?;
         let x = layer.norm2.after_linear(&x, &heads, layer.multihead_attn.out(), mode)?;
         layer.feed_forward.forward(&x, mode)
@@ -118,7 +114,7 @@ impl DecoderLayer {
 
     /// The past goes on with these frames.
     pub(crate) fn remember(&self, x: &Tensor, past: &mut DecoderPast, mode: &Mode) -> Result<()> {
-        if past.is_empty() && is_few(x, mode) {
+        if past.is_empty() && is_few(x, mode) && self.norm1.is_after() {
             *past = DecoderPast::Grown(Grown::new(x)?);
         }
         match past {

@@ -13,6 +13,7 @@
 
 use super::{LayerNorm, Linear, MultiHeadAttention};
 use crate::ops::{Activation, FewLayer, Mask, add_dropped, few_linear, is_few, rows};
+use crate::tape;
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -101,7 +102,7 @@ impl Residual {
             }
         }
         let y = last.forward(inside, mode)?;
-        let y = if y.dims() == x.dims() { y } else { y.broadcast_as(x.shape())?.contiguous()? };
+        let y = if y.dims() == x.dims() { y } else { tape::expand(&y, x.shape())? };
         self.after(x, &y, mode)
     }
 
@@ -181,7 +182,7 @@ impl EncoderLayer {
     /// # Errors
     /// Candle's, where shapes do not fit.
     pub fn forward_first(&self, x: &Tensor, count: usize, mode: &Mode) -> Result<Tensor> {
-        let first = |x: &Tensor| x.narrow(1, 0, count)?.contiguous();
+        let first = |x: &Tensor| tape::contiguous(&tape::narrow(x, 1, 0, count)?);
         let seen = self.norm1.before(x, mode)?;
         let attended = self.self_attn.heads_to_cached(&first(&seen)?, &self.self_attn.keys_and_values(&seen, mode)?, false, mode)?;
         self.feed_forward.forward(&self.norm1.after_linear(&first(x)?, &attended, self.self_attn.out(), mode)?, mode)
@@ -308,8 +309,8 @@ impl DecoderCache {
     /// # Errors
     /// Candle's, where batches or widths differ.
     pub fn then(&self, more: &Self) -> Result<Self> {
-        let own = Tensor::cat(&[&self.own, &more.own], 1)?;
-        Ok(Self { own, memory: Tensor::cat(&[&self.memory, &more.memory], 1)? })
+        let own = tape::cat(&[&self.own, &more.own], 1)?;
+        Ok(Self { own, memory: tape::cat(&[&self.memory, &more.memory], 1)? })
     }
 
     /// The last `frames` of these frames, or all where there are fewer.

@@ -4,6 +4,7 @@ use crate::gpu::attention::{self as on_gpu, Rows};
 use crate::gpu::{is_gpu, run_for, run_op};
 use crate::kernels::{AttentionShape, Heads};
 use crate::mode::Mode;
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -79,12 +80,12 @@ pub fn masked_self_attention(qkv: &Tensor, heads: usize, mask: &Mask, p: f32, mo
     let Mask { causal, lengths } = mask.clone();
     let drop = mode.drop_key(p, site);
     let shape = AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, lengths, drop };
-    let qkv = qkv.contiguous()?;
+    let qkv = tape::contiguous(qkv)?;
     if is_gpu(&qkv) {
         let keep = qkv.track_op();
-        return qkv.apply_op1(attention_on_gpu(shape, Rows::Together, keep));
+        return tape::apply1(&qkv, attention_on_gpu(shape, Rows::Together, keep));
     }
-    qkv.apply_op1(SelfAttention(shape))
+    tape::apply1(&qkv, SelfAttention(shape))
 }
 
 fn attention_on_gpu(shape: AttentionShape, rows: Rows, keep: bool) -> Planned {
@@ -141,12 +142,12 @@ pub fn masked_attention(q: &Tensor, kv: &Tensor, heads: usize, mask: &Mask, p: f
         candle_core::bail!("attention {site}: {queries} queries are not the last of {keys} frames");
     }
     let shape = AttentionShape { batch, heads, queries, keys, width, causal, lengths, drop: mode.drop_key(p, site) };
-    let (q, kv) = (q.contiguous()?, kv.contiguous()?);
+    let (q, kv) = (tape::contiguous(q)?, tape::contiguous(kv)?);
     if is_gpu(&q) {
         let keep = q.track_op() || kv.track_op();
-        return q.apply_op2(&kv, attention_on_gpu(shape, Rows::Apart, keep));
+        return tape::apply2(&q, &kv, attention_on_gpu(shape, Rows::Apart, keep));
     }
-    q.apply_op2(&kv, CrossAttention(shape))
+    tape::apply2(&q, &kv, CrossAttention(shape))
 }
 
 /// Keys and values of frames that lie in a larger array: `[b, room, columns]`, of each sequence `count` rows from `first` on, the keys from

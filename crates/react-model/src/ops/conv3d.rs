@@ -7,6 +7,7 @@ use crate::Precision;
 use crate::gpu::{conv3d as on_gpu, convolution, is_gpu, run_op};
 use crate::kernels::memory::{Scratch, zeros};
 use crate::kernels::{Conv, GradientWeights, PARTS, Time, part};
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -49,10 +50,10 @@ pub fn conv3d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv3dS
     if is_gpu(x) {
         return conv3d_on_gpu(x, weight, bias, shape, op.dims);
     }
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (x, weight) = (tape::contiguous(x)?, tape::contiguous(weight)?);
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => tape::apply3(&x, &weight, &tape::contiguous(bias)?, op),
+        None => tape::apply2(&x, &weight, op),
     }
 }
 
@@ -88,8 +89,8 @@ fn conv3d_on_gpu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv
         Ok(vec![dx, dw, gradients.next()])
     });
     match bias {
-        Some(bias) => x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight.contiguous()?, op),
+        Some(bias) => tape::apply3(&x, &tape::contiguous(weight)?, &tape::contiguous(bias)?, op),
+        None => tape::apply2(&x, &tape::contiguous(weight)?, op),
     }
 }
 

@@ -1,6 +1,7 @@
 use super::conv_block::{ConvBlockShape, block_on_gpu, conv_block_of_views, frames_on_gpu};
 use crate::gpu::conv_block::ConvBlock;
 use crate::gpu::{is_gpu, run_op};
+use crate::tape;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -59,9 +60,9 @@ fn on_gpu(x: &Tensor, blocks: &[(Tensor, ConvBlockShape)], views: &[Range<usize>
         (sizes, kind, views) = (result, (false, true), in_order(&views));
     }
     // One argument stands for all weights: an operation has three at most.
-    let weights = blocks.iter().map(|(weight, _)| weight.flatten_all()).collect::<Result<Vec<_>>>()?;
-    let (weights, frames) = (Tensor::cat(&weights, 0)?, x.detach());
-    x.apply_op2(&weights, Blocks { frames, blocks: made, kept: Mutex::default() })
+    let weights = blocks.iter().map(|(weight, _)| tape::reshape(weight, weight.elem_count())).collect::<Result<Vec<_>>>()?;
+    let (weights, frames) = (tape::cat(&weights.iter().collect::<Vec<_>>(), 0)?, x.detach());
+    tape::apply2(&x, &weights, Blocks { frames, blocks: made, kept: Mutex::default() })
 }
 
 struct Block {

@@ -9,6 +9,7 @@ use crate::Precision;
 use crate::gpu::{conv_norm as on_gpu, convolution, is_gpu, run_op};
 use crate::kernels::memory::{Scratch, zeros};
 use crate::kernels::{Conv, GradientWeights, Moments, PARTS, multiversion, part};
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -91,8 +92,8 @@ pub fn conv_norm(
     let keep = x.track_op() || packed.track_op() || residual.is_some_and(Tensor::track_op);
     let op = ConvNorm { conv, n, then: shape.then, size: [height, width], out, keep, used: used.clone(), saved: OnceLock::new() };
     let y = match residual {
-        None => x.contiguous()?.apply_op2(&packed, op)?,
-        Some(residual) => x.contiguous()?.apply_op3(&packed, &residual.contiguous()?, op)?,
+        None => tape::apply2(&tape::contiguous(x)?, &packed, op)?,
+        Some(residual) => tape::apply3(&tape::contiguous(x)?, &packed, &tape::contiguous(residual)?, op)?,
     };
     match used.get() {
         Some(statistics) => Ok((y, statistics.tensors()?)),
@@ -134,8 +135,8 @@ fn conv_norm_on_gpu(
     });
     let op = op.and(others).shared(&seen);
     let y = match &residual {
-        None => x.apply_op2(packed, op)?,
-        Some(residual) => x.apply_op3(packed, residual, op)?,
+        None => tape::apply2(&x, packed, op)?,
+        Some(residual) => tape::apply3(&x, packed, residual, op)?,
     };
     match (statistics, seen.get().map(Vec::as_slice)) {
         (Some(statistics), _) => Ok((y, statistics)),

@@ -2,6 +2,7 @@ use super::{floats, with_floats};
 use crate::gpu;
 use crate::kernels::{DropKey, multiversion};
 use crate::mode::Mode;
+use crate::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
@@ -26,7 +27,7 @@ const CHUNK: usize = 8192;
 /// Candle's.
 pub fn dropout(x: &Tensor, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
     match mode.drop_key(p, site) {
-        Some(key) => x.contiguous()?.apply_op1(Dropout(key)),
+        Some(key) => tape::apply1(&tape::contiguous(x)?, Dropout(key)),
         None => Ok(x.clone()),
     }
 }
@@ -39,7 +40,7 @@ pub fn add_dropped(x: &Tensor, r: &Tensor, p: f32, mode: &Mode, site: &str) -> R
     if x.dims() != r.dims() {
         candle_core::bail!("residual {site}: {:?} and {:?} differ", x.dims(), r.dims());
     }
-    x.contiguous()?.apply_op2(&r.contiguous()?, AddDropped(mode.drop_key(p, site)))
+    tape::apply2(&tape::contiguous(x)?, &tape::contiguous(r)?, AddDropped(mode.drop_key(p, site)))
 }
 
 struct Dropout(DropKey);

@@ -4,6 +4,7 @@ use super::{ROWS, floats, gradient, with_floats};
 use crate::Mode;
 use crate::gpu::{is_gpu, layer_norm as on_gpu, run_for, run_op};
 use crate::kernels::multiversion;
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -35,9 +36,9 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Result<Tensor> {
             let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
             each.collect()
         });
-        return x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op);
+        return tape::apply3(&tape::contiguous(x)?, &tape::contiguous(gamma)?, &tape::contiguous(beta)?, op);
     }
-    x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, LayerNorm { width })
+    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(gamma)?, &tape::contiguous(beta)?, LayerNorm { width })
 }
 
 /// [`layer_norm`] of `x + dropout(r)`; one pass over memory on a GPU where nothing needs a gradient.

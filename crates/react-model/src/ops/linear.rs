@@ -3,6 +3,7 @@ use super::{ROWS, floats, gradient, with_floats};
 use crate::gpu::{is_gpu, linear as on_gpu, run_op};
 use crate::kernels::{DropKey, Lhs, Out, PARTS, Packed, Panels, multiversion, panel, part, product};
 use crate::mode::Mode;
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -50,7 +51,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
         let layer = on_gpu::Layer { rows: x.elem_count() / inputs, inputs, outputs, relu, tf32: mode.precision().rounds_factors() };
         return linear_on_gpu([x, weight, bias], layer, drop.as_ref(), scale);
     }
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear { inputs, outputs, relu, drop, scale })
+    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(weight)?, &tape::contiguous(bias)?, Linear { inputs, outputs, relu, drop, scale })
 }
 
 fn linear_on_gpu([x, weight, bias]: [&Tensor; 3], layer: on_gpu::Layer, drop: Option<&DropKey>, scale: f32) -> Result<Tensor> {
@@ -69,7 +70,7 @@ fn linear_on_gpu([x, weight, bias]: [&Tensor; 3], layer: on_gpu::Layer, drop: Op
         let (dw, db) = (next(w)?, next(b)?);
         Ok(vec![next(x)?, dw, db])
     });
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(weight)?, &tape::contiguous(bias)?, op)
 }
 
 struct Linear {

@@ -3,6 +3,7 @@ use super::{floats, gradient, with_floats};
 use crate::gpu::lstm::{self as on_gpu, State};
 use crate::gpu::{is_gpu, run_for, run_op};
 use crate::kernels::{LstmShape, LstmTrace};
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use std::sync::OnceLock;
 
@@ -54,10 +55,10 @@ pub fn lstm(projected: &Tensor, weight: &Tensor, state: &Tensor) -> Result<Tenso
                 let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
                 each.collect()
             });
-        return projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op);
+        return tape::apply3(&tape::contiguous(projected)?, &tape::contiguous(weight)?, &tape::contiguous(state)?, op);
     }
     let op = Lstm { shape, keep, saved: OnceLock::new() };
-    projected.contiguous()?.apply_op3(&weight.contiguous()?, &state.contiguous()?, op)
+    tape::apply3(&tape::contiguous(projected)?, &tape::contiguous(weight)?, &tape::contiguous(state)?, op)
 }
 
 /// [`lstm`] from one frame `[b, h]` as both h and c. On a GPU, without gradients.

@@ -1,6 +1,7 @@
 use super::planned::Planned;
 use super::{floats, gradient, with_floats};
 use crate::gpu::{is_gpu, plan, pool, run_op};
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::OnceLock;
@@ -60,9 +61,9 @@ pub fn max_pool3d(x: &Tensor, shape: MaxPool3dShape) -> Result<Tensor> {
             };
             dx.into_iter().map(|dx| dx.reshape(arguments[0].shape()).map(Some)).collect()
         });
-        return x.contiguous()?.apply_op1(op);
+        return tape::apply1(&tape::contiguous(x)?, op);
     }
-    x.contiguous()?.apply_op1(MaxPool3d { shape, clips, sizes, out, channels, keep: x.track_op(), winners: OnceLock::new() })
+    tape::apply1(&tape::contiguous(x)?, MaxPool3d { shape, clips, sizes, out, channels, keep: x.track_op(), winners: OnceLock::new() })
 }
 
 struct MaxPool3d {

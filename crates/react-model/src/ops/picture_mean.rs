@@ -1,6 +1,7 @@
 use super::planned::Planned;
 use crate::gpu::plan::Type;
 use crate::gpu::{is_gpu, pool, run_op};
+use crate::tape;
 use candle_core::{DType, Result, Tensor};
 
 /// Means over pictures, `[n, h, w, c]` → `[n, c]`, f32 whatever the pictures are.
@@ -14,5 +15,5 @@ pub(crate) fn picture_mean(x_nhwc: &Tensor) -> Result<Tensor> {
         let dx = run_op(&pool::picture_mean(element, [n, h * w, c], true), grad.device(), &[grad])?;
         dx.into_iter().map(|dx| dx.reshape(arguments[0].shape()).map(Some)).collect()
     });
-    x_nhwc.contiguous()?.apply_op1(op)
+    tape::apply1(&tape::contiguous(x_nhwc)?, op)
 }

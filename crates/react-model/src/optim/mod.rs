@@ -8,6 +8,7 @@ mod card;
 mod ema;
 mod late;
 
+pub use crate::tape::Recording;
 pub use adamw::{AdamW, AdamWConfig};
 pub use ema::Ema;
 
@@ -35,6 +36,25 @@ impl Gradients {
     #[must_use]
     pub fn collect(params: &Params, store: &GradStore) -> Self {
         Self(params.all().into_iter().filter_map(|(name, var)| store.get(var.as_tensor()).map(|g| (name, g.detach()))).collect())
+    }
+
+    /// The gradients of a loss, with what was recorded since before the forward pass, where it was: fewer launches on a card.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn of(params: &Params, loss: &Tensor, recording: Option<Recording>) -> Result<Self> {
+        let Some(recording) = recording else { return Ok(Self::collect(params, &loss.backward()?)) };
+        let (store, mut found) = recording.backward(loss)?;
+        let mut gradients = Self::collect(params, &store);
+        let mut recorded = BTreeMap::new();
+        for (name, var) in params.all() {
+            recorded.extend(found.take(var.as_tensor())?.map(|gradient| (name, gradient.detach())));
+        }
+        gradients.add(&Self(recorded))?;
+        if let Some(rest) = found.rest()? {
+            gradients.add(&Self::collect(params, &rest))?;
+        }
+        Ok(gradients)
     }
 
     /// The gradient of a parameter.

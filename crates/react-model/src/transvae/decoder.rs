@@ -9,6 +9,7 @@
 use super::{Config, Latent, LatentModel, Noise, OnlineDecoder, Reaction, Task};
 use crate::layers::{DecoderLayer, Linear, positions};
 use crate::ops::dropout;
+use crate::tape;
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{ATTRIBUTES, COEFFS, Coeffs3dmm, Emotion};
@@ -86,8 +87,8 @@ impl ReactionDecoder {
     /// The rest: [`Self::queries`] and samples `[n, d]` → `[n, t, d]`.
     pub(super) fn decode_queries(&self, queries: &Tensor, sample_nd: &Tensor, mode: &Mode) -> Result<Tensor> {
         let ((n, d), frames) = (sample_nd.dims2()?, queries.dim(1)?);
-        let attended_ntd = if queries.dim(0)? == n { queries.clone() } else { queries.broadcast_as((n, frames, d))?.contiguous()? };
-        let first = self.decoder_1.forward_memory(&attended_ntd, &sample_nd.unsqueeze(1)?, mode)?;
+        let attended_ntd = if queries.dim(0)? == n { queries.clone() } else { tape::expand(queries, (n, frames, d))? };
+        let first = self.decoder_1.forward_memory(&attended_ntd, &tape::unsqueeze(sample_nd, 1)?, mode)?;
         self.decoder_2.forward(&first, &first, mode)
     }
 }
@@ -96,7 +97,7 @@ impl ReactionDecoder {
 pub(super) fn sample(latent: &Latent, noise: &Noise, window: usize, batch: usize) -> Result<Tensor> {
     let (rows, d) = latent.mu.dims2()?;
     let Some(eps_bkd) = noise.window(window, batch, d, latent.mu.device())? else { return Ok(latent.mu.clone()) };
-    let each = |x: &Tensor| x.reshape((batch, rows / batch, d));
-    let spread = each(&latent.std)?.broadcast_mul(&eps_bkd)?;
-    Ok(each(&latent.mu)?.broadcast_add(&spread)?.flatten(0, 1)?)
+    let each = |x: &Tensor| tape::reshape(&tape::contiguous(x)?, (batch, rows / batch, d));
+    let spread = tape::mul(&each(&latent.std)?, &eps_bkd)?;
+    Ok(tape::flatten_first(&tape::add(&each(&latent.mu)?, &spread)?)?)
 }

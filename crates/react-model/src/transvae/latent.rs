@@ -11,6 +11,7 @@ use super::decoder::sample;
 use super::{Config, Noise};
 use crate::gpu::{is_gpu, latent as on_gpu, run_for};
 use crate::layers::{EncoderLayer, Linear, RunningEncoder};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 
@@ -29,13 +30,14 @@ impl Latent {
     /// Of the two tokens' rows, `[b, 2, d]`.
     fn of_tokens(tokens_b2d: &Tensor) -> Result<Self> {
         let [mu, logvar] = Self::rows(tokens_b2d)?;
-        let std = (&logvar * 0.5)?.exp()?;
+        let std = tape::exp_of(&logvar, 0.5)?;
         Ok(Self { mu, std, logvar })
     }
 
     /// mu and logvar of the two tokens' rows.
     fn rows(tokens_b2d: &Tensor) -> Result<[Tensor; 2]> {
-        Ok([tokens_b2d.narrow(1, 0, 1)?.squeeze(1)?, tokens_b2d.narrow(1, 1, 1)?.squeeze(1)?])
+        let row = |i| tape::squeeze(&tape::narrow(tokens_b2d, 1, i, 1)?, 1);
+        Ok([row(0)?, row(1)?])
     }
 
     /// The distributions and samples of the same draws `[…, d]`, as many of each, in one launch on a GPU.
@@ -84,8 +86,8 @@ impl LatentModel {
     /// Candle's, where shapes do not fit.
     pub fn forward(&self, x_btd: &Tensor, mode: &Mode) -> Result<Latent> {
         let (b, _, d) = x_btd.dims3()?;
-        let token = |t: &Tensor| mode.parameter(t).reshape((1, 1, d))?.broadcast_as((b, 1, d));
-        let sequence = Tensor::cat(&[&token(&self.mu_token)?, &token(&self.logvar_token)?, &self.linear.forward(x_btd, mode)?], 1)?;
+        let token = |t: &Tensor| tape::expand(&tape::reshape(&mode.parameter(t), (1, 1, d))?, (b, 1, d));
+        let sequence = tape::cat(&[&token(&self.mu_token)?, &token(&self.logvar_token)?, &self.linear.forward(x_btd, mode)?], 1)?;
         let tokens_b2d = self.encoder.forward_first(&sequence, 2, mode)?;
         Latent::of_tokens(&tokens_b2d)
     }

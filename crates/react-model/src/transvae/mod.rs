@@ -30,6 +30,7 @@ pub use video::{SpeakerBehaviourEncoder, VideoEncoder};
 pub use windows::{Tail, Task, Windows};
 
 use crate::layers::{Linear, NormOrder, TransformerConfig};
+use crate::tape;
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{ATTRIBUTES, AudioFeatures, COEFFS, Coeffs3dmm, Emotion, Frames, ReactionCoeffs, Reactions};
@@ -162,6 +163,19 @@ pub struct Reaction {
 }
 
 impl Reaction {
+    /// The end of what a [`crate::optim::Recording`] holds.
+    fn recorded(self) -> Result<Self> {
+        let of = |latent: Latent| -> Result<Latent> {
+            let [mu, std, logvar] = [&latent.mu, &latent.std, &latent.logvar].map(tape::result);
+            Ok(Latent { mu: mu?, std: std?, logvar: logvar? })
+        };
+        Ok(Self {
+            emotion: Emotion::new(tape::result(self.emotion.get())?)?,
+            coeffs: Coeffs3dmm::new(tape::result(self.coeffs.get())?)?,
+            latents: self.latents.into_iter().map(of).collect::<Result<_>>()?,
+        })
+    }
+
     /// Attributes and coefficients as `samples` of each clip: `[n, k, t, 25]` and `[n, k, t, 58]`.
     ///
     /// # Errors
@@ -257,10 +271,11 @@ impl TransVae {
     /// Where the draws do not fit the batch.
     pub fn react(&self, behaviour: &Behaviour, noise: &Noise, mode: &Mode) -> Result<Reaction> {
         self.check(behaviour)?;
-        match self.config.task {
+        let reaction = match self.config.task {
             Task::Offline => self.reaction_decoder.forward(behaviour.tensor(), noise, mode),
             Task::Online => self.reaction_decoder.forward_online(behaviour, &self.fusion, noise, 0, mode),
-        }
+        }?;
+        reaction.recorded()
     }
 
     /// [`Self::react`] of the online model without its seams: each window is generated `overlap` frames further than it reaches,

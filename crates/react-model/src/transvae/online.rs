@@ -16,6 +16,7 @@
 use super::decoder::sample;
 use super::{Behaviour, Config, Noise, Reaction, ReactionDecoder};
 use crate::layers::{DecoderLayer, DecoderPast, Linear, Lstm};
+use crate::tape;
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{COEFFS, Coeffs3dmm, Emotion};
@@ -142,9 +143,10 @@ impl ReactionDecoder {
             latents.push(latent);
             start = end;
         }
-        let (mut coeffs, mut emotion) = (Tensor::cat(&coeffs, 1)?, Tensor::cat(&emotion, 1)?);
+        let whole = |windows: &[Tensor]| tape::cat(&windows.iter().collect::<Vec<_>>(), 1);
+        let (mut coeffs, mut emotion) = (whole(&coeffs)?, whole(&emotion)?);
         if start < *frames {
-            (coeffs, emotion) = (coeffs.pad_with_zeros(1, 0, frames - start)?, emotion.pad_with_zeros(1, 0, frames - start)?);
+            (coeffs, emotion) = (tape::pad_end(&coeffs, 1, frames - start)?, tape::pad_end(&emotion, 1, frames - start)?);
         }
         Ok(Reaction { emotion: Emotion::new(emotion)?, coeffs: Coeffs3dmm::new(coeffs)?, latents })
     }
@@ -166,7 +168,7 @@ impl ReactionDecoder {
         let emotion = self.emotion(&coeffs, &reaction_nwd, mode)?;
         let over = online.linear_3d.forward(&coeffs, mode)?;
         online.decoder_3d.remember(&over, &mut past.cache, mode)?;
-        past.last = Some(over.narrow(1, frames - 1, 1)?.squeeze(1)?);
+        past.last = Some(tape::squeeze(&tape::narrow(&over, 1, frames - 1, 1)?, 1)?);
         Ok(Generated { coeffs, emotion })
     }
 }
@@ -183,12 +185,13 @@ fn with_past(base_bed: &Tensor, past: &[Tensor], rows: usize, window: usize) -> 
         return Ok(base_bed.clone());
     }
     let (b, end, d) = base_bed.dims3()?;
-    let past = Tensor::cat(past, 1)?.pad_with_zeros(1, 0, window)?.reshape((b, rows / b, end, d))?;
-    Ok(base_bed.unsqueeze(1)?.broadcast_add(&past)?.flatten(0, 1)?)
+    let past = tape::pad_end(&tape::cat(&past.iter().collect::<Vec<_>>(), 1)?, 1, window)?;
+    let past = tape::reshape(&past, (b, rows / b, end, d))?;
+    Ok(tape::flatten_first(&tape::add(&tape::unsqueeze(base_bed, 1)?, &past)?)?)
 }
 
 /// `[b, d]` → `[b·k, d]`.
 fn repeat(x_bd: &Tensor, k: usize) -> Result<Tensor> {
     let (b, d) = x_bd.dims2()?;
-    Ok(x_bd.unsqueeze(1)?.broadcast_as((b, k, d))?.contiguous()?.flatten(0, 1)?)
+    Ok(tape::flatten_first(&tape::expand(&tape::unsqueeze(x_bd, 1)?, (b, k, d))?)?)
 }

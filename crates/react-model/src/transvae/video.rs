@@ -15,6 +15,7 @@
 use super::Config;
 use crate::layers::Linear;
 use crate::ops::{ConvBlockShape, Convolved, Running, Tail, conv_block, conv_blocks, picture_mean};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::Tensor;
 use react_contracts::{AudioFeatures, ContractError, Frames};
@@ -99,7 +100,7 @@ impl VideoEncoder {
     fn head(&self, x_nhwc: &Tensor, b: usize, mode: &Mode) -> Result<Tensor> {
         let x_nc = picture_mean(x_nhwc)?;
         let (n, width) = x_nc.dims2()?;
-        self.fc.forward(&x_nc.reshape((b, n / b, width))?, mode)
+        self.fc.forward(&tape::reshape(&x_nc, (b, n / b, width))?, mode)
     }
 
     /// What the windows that end at `ends` see: `[b, e, d]` each, normalised over the frames up to e.
@@ -124,7 +125,7 @@ impl VideoEncoder {
         let width = x_nc.dim(1)?;
         let mut start = 0;
         let windows = ends.iter().map(|end| {
-            let x_btd = x_nc.narrow(0, start, b * end)?.reshape((b, *end, width))?;
+            let x_btd = tape::reshape(&tape::contiguous(&tape::narrow(&x_nc, 0, start, b * end)?)?, (b, *end, width))?;
             start += b * end;
             self.fc.forward(&x_btd, mode)
         });
@@ -213,7 +214,7 @@ impl SpeakerBehaviourEncoder {
         self.check(frames, audio)?;
         let audio_btd = self.audio_feature_map.forward(audio.get(), mode)?;
         let videos = self.video_encoder.prefixes(frames, ends, mode)?;
-        videos.iter().map(|video_bed| self.fuse(video_bed, &audio_btd.narrow(1, 0, video_bed.dim(1)?)?, mode)).collect()
+        videos.iter().map(|video_bed| self.fuse(video_bed, &tape::narrow(&audio_btd, 1, 0, video_bed.dim(1)?)?, mode)).collect()
     }
 
     /// The same of the next frames of a conversation.
@@ -234,7 +235,7 @@ impl SpeakerBehaviourEncoder {
     }
 
     fn fuse(&self, video_btd: &Tensor, audio_btd: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.fusion_layer.forward(&Tensor::cat(&[video_btd, audio_btd], 2)?, mode)
+        self.fusion_layer.forward_both([video_btd, audio_btd], mode)
     }
 
     fn check(&self, frames: &Frames<Tensor>, audio: &AudioFeatures<Tensor>) -> Result<()> {

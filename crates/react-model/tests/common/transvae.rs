@@ -4,7 +4,7 @@ use super::{distance, distance_of_gradients, fixture};
 use candle_core::{Device, Tensor};
 use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
 use react_model::loss::{Loss, LossWeights, loss};
-use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::optim::{AdamW, AdamWConfig, Gradients, Recording};
 use react_model::transvae::{Config, Noise, Reaction, Tail, TransVae, Windows};
 use react_model::weights::{self, Tensors};
 use react_model::{Mode, Params};
@@ -83,9 +83,15 @@ impl Case {
         loss(&first, &second, &emotion, &coeffs, &LossWeights { kl: 2e-4, diversity: 10.0 }).unwrap()
     }
 
+    /// The gradients of a step, from a recording or by Candle's graph alone.
+    pub(crate) fn gradients(&self, mode: &Mode, recorded: bool) -> Gradients {
+        let recording = recorded.then(Recording::begin);
+        Gradients::of(&self.params, &self.loss(mode).total, recording).unwrap()
+    }
+
     /// The largest distance of a gradient from the published program's, and whose it is; `without` has none.
     pub(crate) fn distance_of_gradients(&self, mode: &Mode, without: Option<&str>, absolute: f64) -> (f64, String) {
-        let gradients = Gradients::collect(&self.params, &self.loss(mode).total.backward().unwrap());
+        let gradients = self.gradients(mode, true);
         let file = fixture("transvae", &format!("{}.grads.safetensors", self.name));
         distance_of_gradients(&self.params, &gradients, file, without, absolute)
     }
@@ -97,6 +103,7 @@ impl Case {
         let mut adam = AdamW::new(AdamWConfig { learning_rate: 1e-3, ..AdamWConfig::default() });
         let mut worst: f64 = 0.0;
         for (step, want) in json["losses"].as_array().unwrap().iter().enumerate() {
+            let recording = Recording::begin();
             let loss = self.loss(mode);
             let found = loss.values().unwrap();
             for (i, found) in [found.total, found.reconstruction, found.kl, found.diversity].into_iter().enumerate() {
@@ -105,7 +112,7 @@ impl Case {
                 assert!(distance < tolerance, "{} step {step}, column {i}: {found}, {want}", self.name);
                 worst = worst.max(distance);
             }
-            let mut gradients = Gradients::collect(&self.params, &loss.total.backward().unwrap());
+            let mut gradients = Gradients::of(&self.params, &loss.total, Some(recording)).unwrap();
             let said = adam.step_late(&self.params, &mut gradients, |_| 1e-3, None).unwrap();
             AdamW::norm_of(&self.params, &said.to_vec1().unwrap()).unwrap();
         }

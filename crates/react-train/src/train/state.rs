@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use react_data::{Loader, LoaderConfig, Packed, PackedSplit};
 use react_model::device::{Readback, Sent};
 use react_model::loss::{Loss, LossValues, LossWeights, loss};
-use react_model::optim::{AdamW, AdamWConfig, Ema, Gradients};
+use react_model::optim::{AdamW, AdamWConfig, Ema, Gradients, Recording};
 use react_model::transvae::{Behaviour, Noise, Reaction, TransVae};
 use react_model::{ModelError, Params};
 use std::collections::BTreeMap;
@@ -245,13 +245,14 @@ impl<'a> State<'a> {
 
     /// Gradient and loss of a batch; the loss is looked at before the way back, but on a card.
     fn gradients(&self, number: u64, batch: &DeviceBatch) -> Result<(Gradients, Loss)> {
+        let recording = self.compute.is_card().then(Recording::begin);
         let (behaviour, reaction, loss) = self.forward(number, batch)?;
         if !self.late
             && let Err(error) = loss.values()
         {
             return Err(self.blamed(number, batch, &behaviour, &reaction, error)?);
         }
-        Ok((Gradients::collect(&self.params, &loss.total.backward()?), loss))
+        Ok((Gradients::of(&self.params, &loss.total, recording)?, loss))
     }
 
     /// The encoder runs once for both passes; the second, for the diversity term, has no gradient.

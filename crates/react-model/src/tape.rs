@@ -1,0 +1,289 @@
+//! Backward passes without Candle's arrays of zeros.
+//!
+//! Candle's backward pass makes an array of zeros for the gradient of every tensor, and adds to it. On a card each is a launch and an
+//! allocation: half of all launches of a training in windows. While a [`Recording`] is on, the operations of this crate also write down
+//! what they did, and the first gradient of a tensor is taken as it is.
+//!
+//! Candle's graph is there all the same. What follows the network (the loss) is left to it, from the network's results on ([`result`]);
+//! so is everything before an operation that wrote nothing down: it costs launches, never a gradient.
+
+use candle_core::backprop::GradStore;
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId, Var};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The gradients of an operation's inputs from that of its result.
+type Backward = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>>>;
+
+struct Node {
+    result: TensorId,
+    inputs: Vec<Tensor>,
+    backward: Backward,
+}
+
+/// What was done since a recording began.
+#[derive(Default)]
+struct Tape {
+    nodes: Vec<Node>,
+    /// Parts of parameters, by axis, start and length: every window takes the same, and their gradients come together before they go into
+    /// the parameter's.
+    parts: HashMap<(TensorId, [usize; 3]), Tensor>,
+}
+
+thread_local! {
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+/// While it lives, this thread's operations write down how their gradients are computed; [`crate::optim::Gradients::of`] reads it.
+///
+/// ```
+/// use candle_core::{DType, Device::Cpu, Tensor};
+/// use react_model::{Mode, Params, layers::Linear, optim::{Gradients, Recording}};
+/// let params = Params::new(0);
+/// let layer = Linear::new(3, 2, &params.root())?;
+/// let x = Tensor::ones((4, 3), DType::F32, &Cpu)?;
+/// let of = |recording| -> react_model::Result<Gradients> {
+///     let loss = layer.forward(&x, &Mode::train(0, 0))?.sqr()?.mean_all()?;
+///     Gradients::of(&params, &loss, recording)
+/// };
+/// assert_eq!(of(Some(Recording::begin()))?.norm()?, of(None)?.norm()?);
+/// # Ok::<(), react_model::ModelError>(())
+/// ```
+#[derive(Debug)]
+pub struct Recording(PhantomData<*const ()>);
+
+impl Recording {
+    /// Begins; one that was on on this thread ends.
+    #[must_use]
+    pub fn begin() -> Self {
+        TAPE.set(Some(Tape::default()));
+        Self(PhantomData)
+    }
+
+    /// The gradients of tensors that no operation made: those that Candle found on its way to the network's results, and the others.
+    pub(crate) fn backward(self, loss: &Tensor) -> Result<(GradStore, Found)> {
+        let nodes = TAPE.take().unwrap_or_default().nodes;
+        let (store, mut found) = (loss.backward()?, Found::default());
+        for Node { result, inputs, backward } in nodes.into_iter().rev() {
+            // Of the results there may be several uses; the loss is one.
+            let Some(gradient) = found.0.remove(&result).map(|(_, gradient)| gradient).or_else(|| store.get_id(result).cloned()) else {
+                continue;
+            };
+            for (input, gradient) in inputs.into_iter().zip(backward(&gradient.contiguous()?)?) {
+                if let Some(gradient) = gradient.filter(|_| input.track_op()) {
+                    found.add(input, gradient)?;
+                }
+            }
+        }
+        Ok((store, found))
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        TAPE.set(None);
+    }
+}
+
+/// Gradients of tensors.
+#[derive(Default)]
+pub(crate) struct Found(HashMap<TensorId, (Tensor, Tensor)>);
+
+impl Found {
+    fn add(&mut self, tensor: Tensor, gradient: Tensor) -> Result<()> {
+        let sum = match self.0.remove(&tensor.id()) {
+            Some((_, before)) => (before + gradient)?,
+            None => gradient,
+        };
+        self.0.insert(tensor.id(), (tensor, sum));
+        Ok(())
+    }
+
+    /// That of a tensor.
+    pub(crate) fn take(&mut self, tensor: &Tensor) -> Result<Option<Tensor>> {
+        self.0.remove(&tensor.id()).map(|(_, gradient)| gradient.contiguous()).transpose()
+    }
+
+    /// What Candle's graph makes of the others: of tensors whose operation wrote nothing down.
+    pub(crate) fn rest(self) -> Result<Option<GradStore>> {
+        let terms = self.0.into_values().map(|(tensor, gradient)| (tensor * gradient)?.sum_all()).collect::<Result<Vec<_>>>()?;
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        tracing::debug!(tensors = terms.len(), "gradients by Candle's graph");
+        Tensor::stack(&terms, 0)?.sum_all()?.backward().map(Some)
+    }
+}
+
+fn records(inputs: &[&Tensor]) -> bool {
+    TAPE.with_borrow(Option::is_some) && inputs.iter().any(|tensor| tensor.track_op())
+}
+
+/// Writes an operation down; `backward` gives a gradient for each input that needs one.
+fn record(result: &Tensor, inputs: &[&Tensor], backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>> + 'static) {
+    // What is its own input was not changed.
+    if records(inputs) && inputs.iter().all(|input| input.id() != result.id()) {
+        let inputs = inputs.iter().map(|input| (*input).clone()).collect();
+        let node = Node { result: result.id(), inputs, backward: Box::new(backward) };
+        TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.nodes.push(node)));
+    }
+}
+
+/// The end of what is recorded: a result of the network as Candle's graph goes on from it.
+pub(crate) fn result(y: &Tensor) -> Result<Tensor> {
+    if !records(&[y]) {
+        return Ok(y.clone());
+    }
+    let leaf = Var::from_tensor(&y.detach())?.into_inner();
+    record(&leaf, &[y], |gradient| Ok(vec![Some(gradient.clone())]));
+    Ok(leaf)
+}
+
+pub(crate) fn apply1(x: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
+    let op: Arc<Box<dyn CustomOp1 + Send + Sync>> = Arc::new(Box::new(op));
+    let y = x.apply_op1_arc(Arc::clone(&op))?;
+    let [a, res] = [x, &y].map(Tensor::clone);
+    record(&y, &[x], move |gradient| Ok(vec![op.bwd(&a, &res, gradient)?]));
+    Ok(y)
+}
+
+pub(crate) fn apply2(x: &Tensor, w: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> Result<Tensor> {
+    let op: Arc<Box<dyn CustomOp2 + Send + Sync>> = Arc::new(Box::new(op));
+    let y = x.apply_op2_arc(w, Arc::clone(&op))?;
+    let [a, b, res] = [x, w, &y].map(Tensor::clone);
+    record(&y, &[x, w], move |gradient| op.bwd(&a, &b, &res, gradient).map(|(a, b)| vec![a, b]));
+    Ok(y)
+}
+
+pub(crate) fn apply3(x: &Tensor, w: &Tensor, v: &Tensor, op: impl CustomOp3 + Send + Sync + 'static) -> Result<Tensor> {
+    let op: Arc<Box<dyn CustomOp3 + Send + Sync>> = Arc::new(Box::new(op));
+    let y = x.apply_op3_arc(w, v, Arc::clone(&op))?;
+    let [a, b, c, res] = [x, w, v, &y].map(Tensor::clone);
+    record(&y, &[x, w, v], move |gradient| op.bwd(&a, &b, &c, &res, gradient).map(|(a, b, c)| vec![a, b, c]));
+    Ok(y)
+}
+
+/// y is x, in another shape or place.
+fn moved(x: &Tensor, y: Tensor) -> Tensor {
+    let shape = x.shape().clone();
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.reshape(shape)?)]));
+    y
+}
+
+pub(crate) fn contiguous(x: &Tensor) -> Result<Tensor> {
+    Ok(moved(x, x.contiguous()?))
+}
+
+pub(crate) fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    Ok(moved(x, x.reshape(shape.into())?))
+}
+
+pub(crate) fn unsqueeze(x: &Tensor, axis: usize) -> Result<Tensor> {
+    Ok(moved(x, x.unsqueeze(axis)?))
+}
+
+pub(crate) fn squeeze(x: &Tensor, axis: usize) -> Result<Tensor> {
+    Ok(moved(x, x.squeeze(axis)?))
+}
+
+/// The first two axes as one.
+pub(crate) fn flatten_first(x: &Tensor) -> Result<Tensor> {
+    Ok(moved(x, x.flatten(0, 1)?))
+}
+
+pub(crate) fn narrow(x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
+    let (y, shape) = (x.narrow(axis, start, len)?, x.shape().clone());
+    record(&y, &[x], move |gradient| {
+        let all = Tensor::zeros(shape, gradient.dtype(), gradient.device())?;
+        all.slice_set(gradient, axis, start)?;
+        Ok(vec![Some(all)])
+    });
+    Ok(y)
+}
+
+/// Part of a parameter as an array of its own.
+pub(crate) fn part(parameter: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
+    let key = (parameter.id(), [axis, start, len]);
+    if let Some(part) = TAPE.with_borrow(|tape| tape.as_ref()?.parts.get(&key).cloned()) {
+        return Ok(part);
+    }
+    let part = contiguous(&narrow(parameter, axis, start, len)?)?;
+    if records(&[parameter]) {
+        TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.parts.insert(key, part.clone())));
+    }
+    Ok(part)
+}
+
+pub(crate) fn cat(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+    let y = Tensor::cat(parts, axis)?;
+    let lens = parts.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
+    record(&y, parts, move |gradient| {
+        let mut start = 0;
+        let part = |len: usize| {
+            start += len;
+            gradient.narrow(axis, start - len, len).map(Some)
+        };
+        lens.into_iter().map(part).collect()
+    });
+    Ok(y)
+}
+
+pub(crate) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
+    let rows = parts.iter().map(|part| unsqueeze(part, 0)).collect::<Result<Vec<_>>>()?;
+    cat(&rows.iter().collect::<Vec<_>>(), 0)
+}
+
+/// Zeros behind x.
+pub(crate) fn pad_end(x: &Tensor, axis: usize, zeros: usize) -> Result<Tensor> {
+    let (y, len) = (x.pad_with_zeros(axis, 0, zeros)?, x.dim(axis)?);
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.narrow(axis, 0, len)?)]));
+    Ok(y)
+}
+
+/// x repeated along axes of length 1, as an array of its own.
+pub(crate) fn expand(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    let (y, of) = (x.broadcast_as(shape.into())?.contiguous()?, x.shape().clone());
+    record(&y, &[x], move |gradient| Ok(vec![Some(sum_to(gradient, &of)?)]));
+    Ok(y)
+}
+
+/// a + b, either repeated along axes of length 1.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let y = a.broadcast_add(b)?;
+    let shapes = [a, b].map(|x| x.shape().clone());
+    record(&y, &[a, b], move |gradient| shapes.iter().map(|shape| sum_to(gradient, shape).map(Some)).collect());
+    Ok(y)
+}
+
+/// a · b, either repeated along axes of length 1.
+pub(crate) fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let y = a.broadcast_mul(b)?;
+    let factors = [a, b].map(Tensor::detach);
+    let tracked = [a, b].map(Tensor::track_op);
+    record(&y, &[a, b], move |gradient| {
+        let of =
+            |i: usize| if tracked[i] { sum_to(&gradient.broadcast_mul(&factors[1 - i])?, factors[i].shape()).map(Some) } else { Ok(None) };
+        Ok(vec![of(0)?, of(1)?])
+    });
+    Ok(y)
+}
+
+/// exp(factor · x).
+pub(crate) fn exp_of(x: &Tensor, factor: f64) -> Result<Tensor> {
+    let y = (x * factor)?.exp()?;
+    let value = y.detach();
+    record(&y, &[x], move |gradient| Ok(vec![Some(((gradient * value)? * factor)?)]));
+    Ok(y)
+}
+
+/// The sum over the axes along which a tensor of this shape was repeated.
+fn sum_to(gradient: &Tensor, shape: &Shape) -> Result<Tensor> {
+    if gradient.shape() == shape {
+        return Ok(gradient.clone());
+    }
+    let (dims, new) = (gradient.dims(), gradient.rank() - shape.rank());
+    let repeated: Vec<usize> = (0..dims.len()).filter(|i| *i < new || (shape.dims()[*i - new] == 1 && dims[*i] > 1)).collect();
+    gradient.sum_keepdim(repeated)?.reshape(shape)
+}
