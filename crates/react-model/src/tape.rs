@@ -7,8 +7,10 @@
 //! Candle's graph is there all the same. What follows the network (the loss) is left to it, from the network's results on ([`result`]);
 //! so is everything before an operation that wrote nothing down: it costs launches, never a gradient.
 
+use crate::gpu::sum::{self as on_gpu, MOST_ADDENDS};
+use crate::gpu::{is_gpu, run_for};
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId, Var};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -68,12 +70,10 @@ impl Recording {
         let (store, mut found) = (loss.backward()?, Found::default());
         for Node { result, inputs, backward } in nodes.into_iter().rev() {
             // Of the results there may be several uses; the loss is one.
-            let Some(gradient) = found.0.remove(&result).map(|(_, gradient)| gradient).or_else(|| store.get_id(result).cloned()) else {
-                continue;
-            };
-            for (input, gradient) in inputs.into_iter().zip(backward(&gradient.contiguous()?)?) {
+            let Some(gradient) = found.of(result)?.or_else(|| store.get_id(result).cloned()) else { continue };
+            for (input, gradient) in inputs.into_iter().zip(backward(&gradient)?) {
                 if let Some(gradient) = gradient.filter(|_| input.track_op()) {
-                    found.add(input, gradient)?;
+                    found.add(input, gradient);
                 }
             }
         }
@@ -87,34 +87,62 @@ impl Drop for Recording {
     }
 }
 
-/// Gradients of tensors.
+/// Gradients of tensors: what each use of them gave.
 #[derive(Default)]
-pub(crate) struct Found(HashMap<TensorId, (Tensor, Tensor)>);
+pub(crate) struct Found {
+    of: HashMap<TensorId, (Tensor, Vec<Tensor>)>,
+    /// Tensors in the order in which they were found.
+    order: Vec<TensorId>,
+}
 
 impl Found {
-    fn add(&mut self, tensor: Tensor, gradient: Tensor) -> Result<()> {
-        let sum = match self.0.remove(&tensor.id()) {
-            Some((_, before)) => (before + gradient)?,
-            None => gradient,
-        };
-        self.0.insert(tensor.id(), (tensor, sum));
-        Ok(())
+    fn add(&mut self, tensor: Tensor, gradient: Tensor) {
+        let order = &mut self.order;
+        let found = self.of.entry(tensor.id()).or_insert_with(|| {
+            order.push(tensor.id());
+            (tensor, Vec::new())
+        });
+        found.1.push(gradient);
+    }
+
+    fn of(&mut self, tensor: TensorId) -> Result<Option<Tensor>> {
+        self.of.remove(&tensor).map(|(_, gradients)| sum(&gradients)).transpose()
     }
 
     /// That of a tensor.
     pub(crate) fn take(&mut self, tensor: &Tensor) -> Result<Option<Tensor>> {
-        self.0.remove(&tensor.id()).map(|(_, gradient)| gradient.contiguous()).transpose()
+        self.of(tensor.id())
     }
 
     /// What Candle's graph makes of the others: of tensors whose operation wrote nothing down.
-    pub(crate) fn rest(self) -> Result<Option<GradStore>> {
-        let terms = self.0.into_values().map(|(tensor, gradient)| (tensor * gradient)?.sum_all()).collect::<Result<Vec<_>>>()?;
+    pub(crate) fn rest(mut self) -> Result<Option<GradStore>> {
+        let others: Vec<_> = self.order.iter().filter_map(|tensor| self.of.remove(tensor)).collect();
+        let term = |(tensor, gradients): (Tensor, Vec<Tensor>)| (tensor * sum(&gradients)?)?.sum_all();
+        let terms = others.into_iter().map(term).collect::<Result<Vec<_>>>()?;
         if terms.is_empty() {
             return Ok(None);
         }
         tracing::debug!(tensors = terms.len(), "gradients by Candle's graph");
         Tensor::stack(&terms, 0)?.sum_all()?.backward().map(Some)
     }
+}
+
+/// Their sum, contiguous: a few launches for many on a card.
+fn sum(gradients: &[Tensor]) -> Result<Tensor> {
+    let Some((first, others)) = gradients.split_first() else { candle_core::bail!("no gradients") };
+    let mut total = first.contiguous()?;
+    for some in others.chunks(MOST_ADDENDS - 1) {
+        if is_gpu(&total) && total.dtype() == DType::F32 {
+            let mut addends = vec![total.clone()];
+            addends.extend(some.iter().map(Tensor::contiguous).collect::<Result<Vec<_>>>()?);
+            let plan = on_gpu::sum(addends.len(), total.elem_count());
+            let [all] = run_for(&plan, total.device(), &addends.iter().collect::<Vec<_>>())?;
+            total = all.reshape(total.shape())?;
+        } else {
+            total = some.iter().try_fold(total, |total, one| total + one)?;
+        }
+    }
+    Ok(total)
 }
 
 fn records(inputs: &[&Tensor]) -> bool {

@@ -6,7 +6,7 @@ use super::plan::{Arg, Matrix, Plan, Product, Slot, Type};
 use crate::kernels::DropKey;
 
 /// Rows that a part of a column sum has, at least.
-const PART: usize = 64;
+const PART: usize = 128;
 /// Parts of a column sum, at most.
 const PARTS: usize = 128;
 
@@ -35,13 +35,15 @@ pub(crate) fn product(plan: &mut Plan, [m, n, k]: [usize; 3], a: Matrix, b: Matr
 pub(crate) fn column_sums(plan: &mut Plan, [rows, columns]: [usize; 2], grad: Slot, activation: Option<(Slot, Slot, f32)>, sums: Slot) {
     let per_part = rows.div_ceil(PARTS).max(PART);
     let parts = rows.div_ceil(per_part);
-    let partial = plan.scratch(Type::F32, parts * columns);
+    let partial = if parts == 1 { sums } else { plan.scratch(Type::F32, parts * columns) };
     let (y, dz, scale) = activation.map_or((Arg::Absent, Arg::Absent, 1.0), |(y, dz, scale)| (Arg::Array(y), Arg::Array(dz), scale));
     let sizes = [rows, columns, per_part].map(|n| Arg::U32(n as u32));
     let args = [Arg::Array(grad), y, dz, Arg::Array(partial)].into_iter().chain(sizes).chain([Arg::F32(scale)]).collect();
     plan.blocks("react_linear_gradient", [columns.div_ceil(32) as u32, parts as u32, 1], 256, 0, args);
-    let args = vec![Arg::Array(partial), Arg::Array(sums), Arg::U32(parts as u32), Arg::U32(columns as u32)];
-    plan.each("react_linear_parts", columns, 64, args);
+    if parts > 1 {
+        let args = vec![Arg::Array(partial), Arg::Array(sums), Arg::U32(parts as u32), Arg::U32(columns as u32)];
+        plan.each("react_linear_parts", columns, 64, args);
+    }
 }
 
 impl Layer {

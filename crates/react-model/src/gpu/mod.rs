@@ -22,6 +22,7 @@ pub(crate) mod optimizer;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod running;
+pub(crate) mod sum;
 #[cfg(test)]
 pub(crate) mod testing;
 
