@@ -209,3 +209,85 @@ extern "C" __global__ void __launch_bounds__(MOST_COLUMNS, 1)
     float rstd = 1.0f / sqrtf(block_sum(value * value) / columns + 1e-5f);
     if (i < columns) y[static_cast<unsigned long long>(row) * columns + i] = value * rstd * gamma[i] + beta[i];
 }
+
+// Outputs that a block of the weights' gradient has, rows that a block of the input's has, and columns of either that are worked on at
+// once, by each of four groups of threads.
+#define GRADIENT_OUTPUTS 8u
+#define GRADIENT_ROWS 4u
+#define GRADIENT_COLUMNS 128u
+#define GROUPS 4u
+
+// The gradient before ReLU and dropout of element i of a result y, where there is one.
+__device__ __forceinline__ float before_relu(const float* grad, const float* y, unsigned i, float scale) {
+    if (y == nullptr) return grad[i];
+    return y[i] > 0.0f ? grad[i] * scale : 0.0f;
+}
+
+// All gradients of a layer of at most 64 rows in one launch: the first `of_weights` blocks compute dW and db, those after them dx.
+// `grad` is the gradient of y, which is given where ReLU follows.
+extern "C" __global__ void __launch_bounds__(GROUPS * GRADIENT_COLUMNS, 1)
+    react_linear_few_gradient(const float* x, const float* w, const float* grad, const float* y, float* dw, float* db, float* dx,
+                              unsigned rows, unsigned inputs, unsigned outputs, unsigned of_weights, float scale) {
+    // dW: dz of all rows and the block's outputs; dx: dz of the block's rows and all outputs, then the groups' sums.
+    DYNAMIC_SHARED(float, dz);
+    unsigned group = threadIdx.x / GRADIENT_COLUMNS, thread = threadIdx.x % GRADIENT_COLUMNS;
+    if (blockIdx.x < of_weights) {
+        unsigned first = blockIdx.x * GRADIENT_OUTPUTS;
+        for (unsigned i = threadIdx.x; i < rows * GRADIENT_OUTPUTS; i += blockDim.x) {
+            unsigned row = i / GRADIENT_OUTPUTS, output = first + i % GRADIENT_OUTPUTS;
+            dz[i] = output < outputs ? before_relu(grad, y, row * outputs + output, scale) : 0.0f;
+        }
+        __syncthreads();
+        if (threadIdx.x < GRADIENT_OUTPUTS && first + threadIdx.x < outputs) {
+            float sum = 0.0f;
+            for (unsigned row = 0; row < rows; row++) sum += dz[row * GRADIENT_OUTPUTS + threadIdx.x];
+            db[first + threadIdx.x] = sum;
+        }
+        unsigned output = first + group * 2;
+        for (unsigned k = thread; k < inputs; k += GRADIENT_COLUMNS) {
+            float sums[2] = {0.0f, 0.0f};
+#pragma unroll 8
+            for (unsigned row = 0; row < rows; row++) {
+                float value = x[row * inputs + k];
+                sums[0] += value * dz[row * GRADIENT_OUTPUTS + group * 2];
+                sums[1] += value * dz[row * GRADIENT_OUTPUTS + group * 2 + 1];
+            }
+#pragma unroll
+            for (unsigned i = 0; i < 2; i++) {
+                if (output + i < outputs) dw[static_cast<unsigned long long>(output + i) * inputs + k] = sums[i];
+            }
+        }
+        return;
+    }
+    unsigned first = (blockIdx.x - of_weights) * GRADIENT_ROWS;
+    float* parts = dz + GRADIENT_ROWS * outputs;  // [GROUPS][GRADIENT_ROWS][GRADIENT_COLUMNS]
+    for (unsigned i = threadIdx.x; i < GRADIENT_ROWS * outputs; i += blockDim.x) {
+        unsigned row = first + i / outputs;
+        dz[i] = row < rows ? before_relu(grad, y, row * outputs + i % outputs, scale) : 0.0f;
+    }
+    for (unsigned start = 0; start < inputs; start += GRADIENT_COLUMNS) {
+        __syncthreads();
+        unsigned k = start + thread;
+        float sums[GRADIENT_ROWS];
+#pragma unroll
+        for (unsigned r = 0; r < GRADIENT_ROWS; r++) sums[r] = 0.0f;
+        if (k < inputs) {
+#pragma unroll 8
+            for (unsigned output = group; output < outputs; output += GROUPS) {
+                float factor = w[static_cast<unsigned long long>(output) * inputs + k];
+#pragma unroll
+                for (unsigned r = 0; r < GRADIENT_ROWS; r++) sums[r] += dz[r * outputs + output] * factor;
+            }
+        }
+#pragma unroll
+        for (unsigned r = 0; r < GRADIENT_ROWS; r++) parts[(group * GRADIENT_ROWS + r) * GRADIENT_COLUMNS + thread] = sums[r];
+        __syncthreads();
+        // A group adds up one row.
+        if (k < inputs && first + group < rows) {
+            float sum = 0.0f;
+#pragma unroll
+            for (unsigned g = 0; g < GROUPS; g++) sum += parts[(g * GRADIENT_ROWS + group) * GRADIENT_COLUMNS + thread];
+            dx[static_cast<unsigned long long>(first + group) * inputs + k] = sum;
+        }
+    }
+}

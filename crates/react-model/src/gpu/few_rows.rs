@@ -139,6 +139,29 @@ impl LinearNorm {
     }
 }
 
+/// Outputs up to which a layer's gradients are one launch: those of four rows lie in shared memory.
+pub(crate) const MOST_OUTPUTS: usize = 2048;
+
+/// The gradients of a layer of few rows. Inputs x `[rows, inputs]`, W `[outputs, inputs]`, the gradient of y, and y where ReLU follows
+/// (kept elements were multiplied by `scale`); outputs dW, db, and dx where it is wanted.
+pub(crate) fn gradients([rows, inputs, outputs]: [usize; 3], relu: bool, scale: f32, input_gradient: bool) -> Plan {
+    /// Of a block: outputs (dW), rows (dx), columns and groups of threads.
+    const BLOCK: [usize; 4] = [8, 4, 128, 4];
+    let mut plan = Plan::default();
+    let given = [rows * inputs, outputs * inputs, rows * outputs].map(|n| Arg::Array(plan.input(Type::F32, n)));
+    let y = optional(&mut plan, relu, rows * outputs);
+    let [dw, db] = [outputs * inputs, outputs].map(|n| Arg::Array(plan.output(Type::F32, n)));
+    let dx = if input_gradient { Arg::Array(plan.output(Type::F32, rows * inputs)) } else { Arg::Absent };
+    let of_weights = outputs.div_ceil(BLOCK[0]);
+    let blocks = of_weights + if input_gradient { rows.div_ceil(BLOCK[1]) } else { 0 };
+    let mut args: Vec<Arg> = given.into_iter().chain([y, dw, db, dx]).collect();
+    args.extend([rows, inputs, outputs, of_weights].map(|n| Arg::U32(n as u32)));
+    args.push(Arg::F32(scale));
+    let shared = (rows * BLOCK[0]).max(BLOCK[1] * outputs + BLOCK[3] * BLOCK[1] * BLOCK[2]) * 4;
+    plan.blocks("react_linear_few_gradient", [blocks as u32, 1, 1], (BLOCK[2] * BLOCK[3]) as u32, shared as u32, args);
+    plan
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,12 @@
 //! A linear layer: its products, and what surrounds them.
 
 use super::dropout;
-use super::few_rows::{Few, MOST_ROWS, Part};
+use super::few_rows::{self, Few, MOST_OUTPUTS, MOST_ROWS, Part};
 use super::plan::{Arg, Matrix, Plan, Product, Slot, Type};
 use crate::kernels::DropKey;
 
 /// Rows that a part of a column sum has, at least.
-const PART: usize = 128;
+const PART: usize = 64;
 /// Parts of a column sum, at most.
 const PARTS: usize = 128;
 
@@ -78,6 +78,9 @@ impl Layer {
     /// it is wanted.
     pub(crate) fn backward(&self, scale: f32, input_gradient: bool) -> Plan {
         let Self { rows, inputs, outputs, relu, tf32 } = *self;
+        if rows <= MOST_ROWS && outputs <= MOST_OUTPUTS {
+            return few_rows::gradients([rows, inputs, outputs], relu, scale, input_gradient);
+        }
         let mut plan = Plan::default();
         let x = plan.input(Type::F32, rows * inputs);
         let w = plan.input(Type::F32, outputs * inputs);
@@ -123,6 +126,9 @@ mod tests {
             (3, 4, 130, Activation::ReluDropout { p: 0.0 }),
             (MOST_ROWS + 1, 4, 3, Activation::ReluDropout { p: 0.0 }),
             (5, 6, 40, relu),
+            (64, 130, 9, relu),
+            (16, 128, 260, Activation::None),
+            (2, 300, MOST_OUTPUTS + 1, Activation::None),
         ] {
             let values = [normal(rows * inputs, "x"), normal(outputs * inputs, "w"), normal(outputs, "b")];
             let [x, w, b] = [values[0].clone(), values[1].clone(), values[2].clone()];
