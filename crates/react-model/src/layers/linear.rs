@@ -57,7 +57,7 @@ impl Linear {
     pub(crate) fn forward_first(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         match self.few(&[x], 0, self.few_layer(mode), mode)? {
             Some(y) => Ok(y),
-            None => self.forward_inputs(x, 0, &mode.parameter(&self.bias), mode),
+            None => Ok(tape::add(&self.forward_inputs(x, 0, mode)?, &mode.parameter(&self.bias))?),
         }
     }
 
@@ -69,18 +69,17 @@ impl Linear {
         if let Some(y) = self.few(&x, first, layer, mode)? {
             return Ok(y);
         }
-        let none = self.bias.zeros_like()?.detach();
-        let part = self.forward_inputs(&tape::cat(&x, x[0].rank() - 1)?, first, &none, mode)?;
+        let part = self.forward_inputs(&tape::cat(&x, x[0].rank() - 1)?, first, mode)?;
         match to {
             Some(to) => Ok(tape::add(to, &part)?),
             None => Ok(part),
         }
     }
 
-    /// What some of the inputs, from `first` on, add to the result, and a bias: `[…, n]` → `[…, out]`.
-    fn forward_inputs(&self, x: &Tensor, first: usize, bias: &Tensor, mode: &Mode) -> Result<Tensor> {
+    /// What some of the inputs, from `first` on, add to the result, without the bias: `[…, n]` → `[…, out]`.
+    fn forward_inputs(&self, x: &Tensor, first: usize, mode: &Mode) -> Result<Tensor> {
         let weight = tape::part(&mode.parameter(&self.weight), 1, first, x.dim(D::Minus1)?)?;
-        Ok(linear(x, &weight, bias, Activation::None, mode, &self.site)?)
+        Ok(linear(x, &weight, &self.bias.zeros_like()?.detach(), Activation::None, mode, &self.site)?)
     }
 
     /// One launch, where rows are few.
