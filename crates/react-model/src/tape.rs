@@ -70,7 +70,7 @@ impl Recording {
         let (store, mut found) = (loss.backward()?, Found::default());
         for Node { result, inputs, backward } in nodes.into_iter().rev() {
             // Of the results there may be several uses; the loss is one.
-            let Some(gradient) = found.of(result)?.or_else(|| store.get_id(result).cloned()) else { continue };
+            let Some(gradient) = found.take(result)?.or_else(|| store.get_id(result).cloned()) else { continue };
             for (input, gradient) in inputs.into_iter().zip(backward(&gradient)?) {
                 if let Some(gradient) = gradient.filter(|_| input.track_op()) {
                     found.add(input, gradient);
@@ -105,13 +105,9 @@ impl Found {
         found.1.push(gradient);
     }
 
-    fn of(&mut self, tensor: TensorId) -> Result<Option<Tensor>> {
-        self.of.remove(&tensor).map(|(_, gradients)| sum(&gradients)).transpose()
-    }
-
     /// That of a tensor.
-    pub(crate) fn take(&mut self, tensor: &Tensor) -> Result<Option<Tensor>> {
-        self.of(tensor.id())
+    pub(crate) fn take(&mut self, tensor: TensorId) -> Result<Option<Tensor>> {
+        self.of.remove(&tensor).map(|(_, gradients)| sum(&gradients)).transpose()
     }
 
     /// What Candle's graph makes of the others: of tensors whose operation wrote nothing down.
@@ -169,27 +165,32 @@ pub(crate) fn result(y: &Tensor) -> Result<Tensor> {
     Ok(leaf)
 }
 
-pub(crate) fn apply1(x: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
+/// An operation on a contiguous argument.
+pub(crate) fn apply1(a: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
     let op: Arc<Box<dyn CustomOp1 + Send + Sync>> = Arc::new(Box::new(op));
-    let y = x.apply_op1_arc(Arc::clone(&op))?;
-    let [a, res] = [x, &y].map(Tensor::clone);
-    record(&y, &[x], move |gradient| Ok(vec![op.bwd(&a, &res, gradient)?]));
+    let a = contiguous(a)?;
+    let y = a.apply_op1_arc(Arc::clone(&op))?;
+    let res = y.clone();
+    record(&y, &[&a.clone()], move |gradient| Ok(vec![op.bwd(&a, &res, gradient)?]));
     Ok(y)
 }
 
-pub(crate) fn apply2(x: &Tensor, w: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> Result<Tensor> {
+pub(crate) fn apply2(a: &Tensor, b: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> Result<Tensor> {
     let op: Arc<Box<dyn CustomOp2 + Send + Sync>> = Arc::new(Box::new(op));
-    let y = x.apply_op2_arc(w, Arc::clone(&op))?;
-    let [a, b, res] = [x, w, &y].map(Tensor::clone);
-    record(&y, &[x, w], move |gradient| op.bwd(&a, &b, &res, gradient).map(|(a, b)| vec![a, b]));
+    let (a, b) = (contiguous(a)?, contiguous(b)?);
+    let y = a.apply_op2_arc(&b, Arc::clone(&op))?;
+    let res = y.clone();
+    record(&y, &[&a.clone(), &b.clone()], move |gradient| op.bwd(&a, &b, &res, gradient).map(|(a, b)| vec![a, b]));
     Ok(y)
 }
 
-pub(crate) fn apply3(x: &Tensor, w: &Tensor, v: &Tensor, op: impl CustomOp3 + Send + Sync + 'static) -> Result<Tensor> {
+pub(crate) fn apply3(a: &Tensor, b: &Tensor, c: &Tensor, op: impl CustomOp3 + Send + Sync + 'static) -> Result<Tensor> {
     let op: Arc<Box<dyn CustomOp3 + Send + Sync>> = Arc::new(Box::new(op));
-    let y = x.apply_op3_arc(w, v, Arc::clone(&op))?;
-    let [a, b, c, res] = [x, w, v, &y].map(Tensor::clone);
-    record(&y, &[x, w, v], move |gradient| op.bwd(&a, &b, &c, &res, gradient).map(|(a, b, c)| vec![a, b, c]));
+    let (a, b, c) = (contiguous(a)?, contiguous(b)?, contiguous(c)?);
+    let y = a.apply_op3_arc(&b, &c, Arc::clone(&op))?;
+    let res = y.clone();
+    let inputs = [&a.clone(), &b.clone(), &c.clone()];
+    record(&y, &inputs, move |gradient| op.bwd(&a, &b, &c, &res, gradient).map(|(a, b, c)| vec![a, b, c]));
     Ok(y)
 }
 
@@ -244,10 +245,11 @@ pub(crate) fn part(parameter: &Tensor, axis: usize, start: usize, len: usize) ->
     Ok(part)
 }
 
-pub(crate) fn cat(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+pub(crate) fn cat<T: AsRef<Tensor>>(parts: &[T], axis: usize) -> Result<Tensor> {
     let y = Tensor::cat(parts, axis)?;
+    let parts: Vec<&Tensor> = parts.iter().map(AsRef::as_ref).collect();
     let lens = parts.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
-    record(&y, parts, move |gradient| {
+    record(&y, &parts, move |gradient| {
         let mut start = 0;
         let part = |len: usize| {
             start += len;
@@ -260,7 +262,7 @@ pub(crate) fn cat(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
 
 pub(crate) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
     let rows = parts.iter().map(|part| unsqueeze(part, 0)).collect::<Result<Vec<_>>>()?;
-    cat(&rows.iter().collect::<Vec<_>>(), 0)
+    cat(&rows, 0)
 }
 
 /// Zeros behind x.

@@ -80,12 +80,11 @@ pub fn masked_self_attention(qkv: &Tensor, heads: usize, mask: &Mask, p: f32, mo
     let Mask { causal, lengths } = mask.clone();
     let drop = mode.drop_key(p, site);
     let shape = AttentionShape { batch, heads, queries: frames, keys: frames, width, causal, lengths, drop };
-    let qkv = tape::contiguous(qkv)?;
-    if is_gpu(&qkv) {
+    if is_gpu(qkv) {
         let keep = qkv.track_op();
-        return tape::apply1(&qkv, attention_on_gpu(shape, Rows::Together, keep));
+        return tape::apply1(qkv, attention_on_gpu(shape, Rows::Together, keep));
     }
-    tape::apply1(&qkv, SelfAttention(shape))
+    tape::apply1(qkv, SelfAttention(shape))
 }
 
 fn attention_on_gpu(shape: AttentionShape, rows: Rows, keep: bool) -> Planned {
@@ -142,12 +141,11 @@ pub fn masked_attention(q: &Tensor, kv: &Tensor, heads: usize, mask: &Mask, p: f
         candle_core::bail!("attention {site}: {queries} queries are not the last of {keys} frames");
     }
     let shape = AttentionShape { batch, heads, queries, keys, width, causal, lengths, drop: mode.drop_key(p, site) };
-    let (q, kv) = (tape::contiguous(q)?, tape::contiguous(kv)?);
-    if is_gpu(&q) {
+    if is_gpu(q) {
         let keep = q.track_op() || kv.track_op();
-        return tape::apply2(&q, &kv, attention_on_gpu(shape, Rows::Apart, keep));
+        return tape::apply2(q, kv, attention_on_gpu(shape, Rows::Apart, keep));
     }
-    tape::apply2(&q, &kv, CrossAttention(shape))
+    tape::apply2(q, kv, CrossAttention(shape))
 }
 
 /// Keys and values of frames that lie in a larger array: `[b, room, columns]`, of each sequence `count` rows from `first` on, the keys from

@@ -50,10 +50,9 @@ pub fn conv3d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv3dS
     if is_gpu(x) {
         return conv3d_on_gpu(x, weight, bias, shape, op.dims);
     }
-    let (x, weight) = (tape::contiguous(x)?, tape::contiguous(weight)?);
     match bias {
-        Some(bias) => tape::apply3(&x, &weight, &tape::contiguous(bias)?, op),
-        None => tape::apply2(&x, &weight, op),
+        Some(bias) => tape::apply3(x, weight, bias, op),
+        None => tape::apply2(x, weight, op),
     }
 }
 
@@ -89,8 +88,8 @@ fn conv3d_on_gpu(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Conv
         Ok(vec![dx, dw, gradients.next()])
     });
     match bias {
-        Some(bias) => tape::apply3(&x, &tape::contiguous(weight)?, &tape::contiguous(bias)?, op),
-        None => tape::apply2(&x, &tape::contiguous(weight)?, op),
+        Some(bias) => tape::apply3(&x, weight, bias, op),
+        None => tape::apply2(&x, weight, op),
     }
 }
 

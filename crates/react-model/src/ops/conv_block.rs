@@ -71,7 +71,7 @@ pub fn conv_block_of_views(x: &Tensor, weight: &Tensor, views: &[Range<usize>], 
     let (conv, out) = checked(frames, weight, views, shape)?;
     let keep = weight.track_op() || x.track_op();
     let op = ConvBlock { conv, views: Views::new(frames.0, views), tail: shape.tail, out, keep, saved: OnceLock::new() };
-    tape::apply2(&tape::contiguous(x)?, &tape::contiguous(weight)?, op)
+    tape::apply2(x, weight, op)
 }
 
 /// The convolution of a block, and its result's height and width, where everything fits.
@@ -120,7 +120,7 @@ fn conv_block_on_gpu(x: &Tensor, weight: &Tensor, views: &[Range<usize>], shape:
         let dw = gradients.next().map(|dw| dw.reshape(arguments[1].shape())).transpose()?;
         Ok(vec![gradients.next().map(|dx| dx.reshape(arguments[0].shape())).transpose()?, dw])
     });
-    tape::apply2(&x, &tape::contiguous(weight)?, op)
+    tape::apply2(&x, weight, op)
 }
 
 /// Frames as a GPU's convolutions read them: bytes, or what the precision says.

@@ -61,7 +61,7 @@ fn on_gpu(x: &Tensor, blocks: &[(Tensor, ConvBlockShape)], views: &[Range<usize>
     }
     // One argument stands for all weights: an operation has three at most.
     let weights = blocks.iter().map(|(weight, _)| tape::reshape(weight, weight.elem_count())).collect::<Result<Vec<_>>>()?;
-    let (weights, frames) = (tape::cat(&weights.iter().collect::<Vec<_>>(), 0)?, x.detach());
+    let (weights, frames) = (tape::cat(&weights, 0)?, x.detach());
     tape::apply2(&x, &weights, Blocks { frames, blocks: made, kept: Mutex::default() })
 }
 

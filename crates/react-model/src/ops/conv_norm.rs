@@ -92,8 +92,8 @@ pub fn conv_norm(
     let keep = x.track_op() || packed.track_op() || residual.is_some_and(Tensor::track_op);
     let op = ConvNorm { conv, n, then: shape.then, size: [height, width], out, keep, used: used.clone(), saved: OnceLock::new() };
     let y = match residual {
-        None => tape::apply2(&tape::contiguous(x)?, &packed, op)?,
-        Some(residual) => tape::apply3(&tape::contiguous(x)?, &packed, &tape::contiguous(residual)?, op)?,
+        None => tape::apply2(x, &packed, op)?,
+        Some(residual) => tape::apply3(x, &packed, residual, op)?,
     };
     match used.get() {
         Some(statistics) => Ok((y, statistics.tensors()?)),

@@ -27,7 +27,7 @@ const CHUNK: usize = 8192;
 /// Candle's.
 pub fn dropout(x: &Tensor, p: f32, mode: &Mode, site: &str) -> Result<Tensor> {
     match mode.drop_key(p, site) {
-        Some(key) => tape::apply1(&tape::contiguous(x)?, Dropout(key)),
+        Some(key) => tape::apply1(x, Dropout(key)),
         None => Ok(x.clone()),
     }
 }
@@ -40,7 +40,7 @@ pub fn add_dropped(x: &Tensor, r: &Tensor, p: f32, mode: &Mode, site: &str) -> R
     if x.dims() != r.dims() {
         candle_core::bail!("residual {site}: {:?} and {:?} differ", x.dims(), r.dims());
     }
-    tape::apply2(&tape::contiguous(x)?, &tape::contiguous(r)?, AddDropped(mode.drop_key(p, site)))
+    tape::apply2(x, r, AddDropped(mode.drop_key(p, site)))
 }
 
 struct Dropout(DropKey);

@@ -36,9 +36,9 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor) -> Result<Tensor> {
             let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
             each.collect()
         });
-        return tape::apply3(&tape::contiguous(x)?, &tape::contiguous(gamma)?, &tape::contiguous(beta)?, op);
+        return tape::apply3(x, gamma, beta, op);
     }
-    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(gamma)?, &tape::contiguous(beta)?, LayerNorm { width })
+    tape::apply3(x, gamma, beta, LayerNorm { width })
 }
 
 /// [`layer_norm`] of `x + dropout(r)`; one pass over memory on a GPU where nothing needs a gradient.

@@ -51,7 +51,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation
         let layer = on_gpu::Layer { rows: x.elem_count() / inputs, inputs, outputs, relu, tf32: mode.precision().rounds_factors() };
         return linear_on_gpu([x, weight, bias], layer, drop.as_ref(), scale);
     }
-    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(weight)?, &tape::contiguous(bias)?, Linear { inputs, outputs, relu, drop, scale })
+    tape::apply3(x, weight, bias, Linear { inputs, outputs, relu, drop, scale })
 }
 
 fn linear_on_gpu([x, weight, bias]: [&Tensor; 3], layer: on_gpu::Layer, drop: Option<&DropKey>, scale: f32) -> Result<Tensor> {
@@ -70,7 +70,7 @@ fn linear_on_gpu([x, weight, bias]: [&Tensor; 3], layer: on_gpu::Layer, drop: Op
         let (dw, db) = (next(w)?, next(b)?);
         Ok(vec![next(x)?, dw, db])
     });
-    tape::apply3(&tape::contiguous(x)?, &tape::contiguous(weight)?, &tape::contiguous(bias)?, op)
+    tape::apply3(x, weight, bias, op)
 }
 
 struct Linear {

@@ -55,10 +55,10 @@ pub fn lstm(projected: &Tensor, weight: &Tensor, state: &Tensor) -> Result<Tenso
                 let each = gradients.iter().zip(arguments).map(|(g, of)| g.reshape(of.shape()).map(Some));
                 each.collect()
             });
-        return tape::apply3(&tape::contiguous(projected)?, &tape::contiguous(weight)?, &tape::contiguous(state)?, op);
+        return tape::apply3(projected, weight, state, op);
     }
     let op = Lstm { shape, keep, saved: OnceLock::new() };
-    tape::apply3(&tape::contiguous(projected)?, &tape::contiguous(weight)?, &tape::contiguous(state)?, op)
+    tape::apply3(projected, weight, state, op)
 }
 
 /// [`lstm`] from one frame `[b, h]` as both h and c. On a GPU, without gradients.

@@ -61,9 +61,9 @@ pub fn max_pool3d(x: &Tensor, shape: MaxPool3dShape) -> Result<Tensor> {
             };
             dx.into_iter().map(|dx| dx.reshape(arguments[0].shape()).map(Some)).collect()
         });
-        return tape::apply1(&tape::contiguous(x)?, op);
+        return tape::apply1(x, op);
     }
-    tape::apply1(&tape::contiguous(x)?, MaxPool3d { shape, clips, sizes, out, channels, keep: x.track_op(), winners: OnceLock::new() })
+    tape::apply1(x, MaxPool3d { shape, clips, sizes, out, channels, keep: x.track_op(), winners: OnceLock::new() })
 }
 
 struct MaxPool3d {

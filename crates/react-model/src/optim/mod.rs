@@ -48,7 +48,7 @@ impl Gradients {
         let mut gradients = Self::collect(params, &store);
         let mut recorded = BTreeMap::new();
         for (name, var) in params.all() {
-            recorded.extend(found.take(var.as_tensor())?.map(|gradient| (name, gradient.detach())));
+            recorded.extend(found.take(var.id())?.map(|gradient| (name, gradient.detach())));
         }
         gradients.add(&Self(recorded))?;
         if let Some(rest) = found.rest()? {

@@ -143,8 +143,7 @@ impl ReactionDecoder {
             latents.push(latent);
             start = end;
         }
-        let whole = |windows: &[Tensor]| tape::cat(&windows.iter().collect::<Vec<_>>(), 1);
-        let (mut coeffs, mut emotion) = (whole(&coeffs)?, whole(&emotion)?);
+        let (mut coeffs, mut emotion) = (tape::cat(&coeffs, 1)?, tape::cat(&emotion, 1)?);
         if start < *frames {
             (coeffs, emotion) = (tape::pad_end(&coeffs, 1, frames - start)?, tape::pad_end(&emotion, 1, frames - start)?);
         }
@@ -185,7 +184,7 @@ fn with_past(base_bed: &Tensor, past: &[Tensor], rows: usize, window: usize) -> 
         return Ok(base_bed.clone());
     }
     let (b, end, d) = base_bed.dims3()?;
-    let past = tape::pad_end(&tape::cat(&past.iter().collect::<Vec<_>>(), 1)?, 1, window)?;
+    let past = tape::pad_end(&tape::cat(past, 1)?, 1, window)?;
     let past = tape::reshape(&past, (b, rows / b, end, d))?;
     Ok(tape::flatten_first(&tape::add(&tape::unsqueeze(base_bed, 1)?, &past)?)?)
 }

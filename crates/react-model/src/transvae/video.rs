@@ -125,7 +125,7 @@ impl VideoEncoder {
         let width = x_nc.dim(1)?;
         let mut start = 0;
         let windows = ends.iter().map(|end| {
-            let x_btd = tape::reshape(&tape::contiguous(&tape::narrow(&x_nc, 0, start, b * end)?)?, (b, *end, width))?;
+            let x_btd = tape::reshape(&tape::narrow(&x_nc, 0, start, b * end)?, (b, *end, width))?;
             start += b * end;
             self.fc.forward(&x_btd, mode)
         });

@@ -59,7 +59,6 @@ pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
     let start = state.steps();
     let mut pace = Pace::default();
     loop {
-        let steps = state.steps();
         if state.validation_due() {
             settle(&mut state, &mut log)?;
             pace.rest();
@@ -81,16 +80,13 @@ pub fn train(config: &Config, run: &Run, stop: &Stop) -> Result<Trained> {
         if ending {
             break;
         }
-        let made = match state.step(&mut batches) {
-            Ok(made) => made,
-            // What a card had done before is not lost where this step could not even be begun.
-            Err(error) if state.steps() == steps => {
-                settle(&mut state, &mut log)?;
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
-        if let Some(step) = made {
+        let before = state.steps();
+        let made = state.step(&mut batches);
+        if made.is_err() && state.steps() == before {
+            // What a card had done is not lost where the next step could not even be begun.
+            settle(&mut state, &mut log)?;
+        }
+        if let Some(step) = made? {
             log.step(&step)?;
         }
         pace.step();
