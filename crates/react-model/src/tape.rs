@@ -146,7 +146,7 @@ fn records(inputs: &[&Tensor]) -> bool {
 }
 
 /// Writes an operation down; `backward` gives a gradient for each input that needs one.
-fn record(result: &Tensor, inputs: &[&Tensor], backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>> + 'static) {
+pub(crate) fn record(result: &Tensor, inputs: &[&Tensor], backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>> + 'static) {
     // What is its own input was not changed.
     if records(inputs) && inputs.iter().all(|input| input.id() != result.id()) {
         let inputs = inputs.iter().map(|input| (*input).clone()).collect();
@@ -217,9 +217,22 @@ pub(crate) fn squeeze(x: &Tensor, axis: usize) -> Result<Tensor> {
     Ok(moved(x, x.squeeze(axis)?))
 }
 
-/// The first two axes as one.
-pub(crate) fn flatten_first(x: &Tensor) -> Result<Tensor> {
-    Ok(moved(x, x.flatten(0, 1)?))
+/// An axis and the next as one.
+pub(crate) fn flatten(x: &Tensor, axis: usize) -> Result<Tensor> {
+    Ok(moved(x, x.flatten(axis, axis + 1)?))
+}
+
+pub(crate) fn transpose(x: &Tensor, a: usize, b: usize) -> Result<Tensor> {
+    let y = x.transpose(a, b)?;
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.transpose(a, b)?)]));
+    Ok(y)
+}
+
+/// The same numbers as another type.
+pub(crate) fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (y, of) = (x.to_dtype(dtype)?, x.dtype());
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.to_dtype(of)?)]));
+    Ok(y)
 }
 
 pub(crate) fn narrow(x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
@@ -265,10 +278,10 @@ pub(crate) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
     cat(&rows, 0)
 }
 
-/// Zeros behind x.
-pub(crate) fn pad_end(x: &Tensor, axis: usize, zeros: usize) -> Result<Tensor> {
-    let (y, len) = (x.pad_with_zeros(axis, 0, zeros)?, x.dim(axis)?);
-    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.narrow(axis, 0, len)?)]));
+/// Zeros before and behind x.
+pub(crate) fn pad(x: &Tensor, axis: usize, before: usize, behind: usize) -> Result<Tensor> {
+    let (y, len) = (x.pad_with_zeros(axis, before, behind)?, x.dim(axis)?);
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.narrow(axis, before, len)?)]));
     Ok(y)
 }
 
@@ -282,8 +295,10 @@ pub(crate) fn expand(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
 /// a + b, either repeated along axes of length 1.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let y = a.broadcast_add(b)?;
-    let shapes = [a, b].map(|x| x.shape().clone());
-    record(&y, &[a, b], move |gradient| shapes.iter().map(|shape| sum_to(gradient, shape).map(Some)).collect());
+    let shapes = [a, b].map(|x| x.track_op().then(|| x.shape().clone()));
+    record(&y, &[a, b], move |gradient| {
+        shapes.iter().map(|shape| shape.as_ref().map(|shape| sum_to(gradient, shape)).transpose()).collect()
+    });
     Ok(y)
 }
 
@@ -308,6 +323,45 @@ pub(crate) fn exp_of(x: &Tensor, factor: f64) -> Result<Tensor> {
     Ok(y)
 }
 
+/// The sum over an axis, which is gone.
+pub(crate) fn sum_over(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let (y, shape) = (x.sum(axis)?, x.shape().clone());
+    record(&y, &[x], move |gradient| Ok(vec![Some(gradient.unsqueeze(axis)?.broadcast_as(shape)?)]));
+    Ok(y)
+}
+
+/// The mean over axes, which are gone.
+pub(crate) fn mean_over(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let (y, shape) = (x.mean(axes)?, x.shape().clone());
+    let mut kept = shape.dims().to_vec();
+    axes.iter().for_each(|axis| kept[*axis] = 1);
+    record(&y, &[x], move |gradient| {
+        let count = (shape.elem_count() / gradient.elem_count()) as f64;
+        Ok(vec![Some((gradient / count)?.reshape(kept)?.broadcast_as(shape)?)])
+    });
+    Ok(y)
+}
+
+/// exp(x)/Σ exp(x) along an axis.
+pub(crate) fn softmax(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let y = candle_nn::ops::softmax(x, axis)?;
+    let value = y.detach();
+    record(&y, &[x], move |gradient| {
+        let share = (gradient * &value)?;
+        let all = share.sum_keepdim(axis)?;
+        Ok(vec![Some((share - value.broadcast_mul(&all)?)?)])
+    });
+    Ok(y)
+}
+
+/// 1/(1 + exp(−x)).
+pub(crate) fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    let y = candle_nn::ops::sigmoid(x)?;
+    let value = y.detach();
+    record(&y, &[x], move |gradient| Ok(vec![Some((gradient * (&value - value.sqr()?)?)?)]));
+    Ok(y)
+}
+
 /// The sum over the axes along which a tensor of this shape was repeated.
 fn sum_to(gradient: &Tensor, shape: &Shape) -> Result<Tensor> {
     if gradient.shape() == shape {
@@ -316,4 +370,72 @@ fn sum_to(gradient: &Tensor, shape: &Shape) -> Result<Tensor> {
     let (dims, new) = (gradient.dims(), gradient.rank() - shape.rank());
     let repeated: Vec<usize> = (0..dims.len()).filter(|i| *i < new || (shape.dims()[*i - new] == 1 && dims[*i] > 1)).collect();
     gradient.sum_keepdim(repeated)?.reshape(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eri::{self, Eri, Input, eri_loss};
+    use crate::loss::{LossWeights, loss};
+    use crate::transvae::{self, Noise, TransVae, Windows};
+    use crate::{Mode, Params};
+    use candle_core::Device::Cpu;
+    use react_contracts::{AudioFeatures, Coeffs3dmm, Emotion, Frames};
+    use react_random::Draws;
+
+    fn normal(shape: &[usize]) -> Tensor {
+        let mut values = vec![0.0f32; shape.iter().product()];
+        Draws::new(4, "recording", 0, 0).fill_normal(&mut values);
+        Tensor::from_vec(values, shape, &Cpu).unwrap()
+    }
+
+    fn pixels(shape: &[usize]) -> Tensor {
+        (normal(shape) * 50.0).unwrap().abs().unwrap().to_dtype(DType::U8).unwrap()
+    }
+
+    /// Candle's graph ends at the network's results, and nothing behind them is left to it.
+    fn check(params: &Params, loss: &Tensor, recording: Recording) {
+        let (store, mut found) = recording.backward(loss).unwrap();
+        let mut gradients = 0;
+        for (name, var) in params.all() {
+            assert!(store.get(var.as_tensor()).is_none(), "{name} has its gradient from Candle's graph");
+            gradients += usize::from(found.take(var.id()).unwrap().is_some());
+        }
+        let left: Vec<_> = found.of.values().map(|(tensor, _)| tensor.dims().to_vec()).collect();
+        assert!(gradients > 50 && left.is_empty(), "{gradients} gradients; left, of tensors {left:?}");
+    }
+
+    #[test]
+    fn every_operation_of_intensities_is_recorded() {
+        for frame_features in [None, Some(5)] {
+            let params = Params::new(3);
+            let model = Eri::new(eri::Config { stem: 4, frame_features, ..eri::Config::default() }, &params.root()).unwrap();
+            let input = Input {
+                frames: Some(pixels(&[2, 3, 48, 48, 3])),
+                features: Some(normal(&[2, 3, 5])),
+                mfcc: Some(normal(&[2, 16, 40])),
+                keep: Some(Tensor::new(&[[1f32, 1.0], [0.0, 1.0]], &Cpu).unwrap()),
+            };
+            let recording = Recording::begin();
+            let intensity = model.forward(&input, &Mode::train(1, 0)).unwrap().intensity;
+            check(&params, &eri_loss(&intensity, &normal(&[2, 7]), 0.5).unwrap().total, recording);
+        }
+    }
+
+    #[test]
+    fn every_operation_of_reactions_is_recorded() {
+        for config in [transvae::Config::of_width(16), transvae::Config::online(16, Windows::of(8))] {
+            let params = Params::new(5);
+            let model = TransVae::new(config, &params.root()).unwrap();
+            let frames = Frames::new(pixels(&[2, 20, 24, 24, 3])).unwrap();
+            let audio = AudioFeatures::new(normal(&[2, 20, 78])).unwrap();
+            let (mode, recording) = (Mode::train(1, 0), Recording::begin());
+            let behaviour = model.encode(&frames, &audio, &mode).unwrap();
+            let first = model.react(&behaviour, &Noise::training(7, 0, 0), &mode).unwrap();
+            let second = mode.another_pass(1).without_gradient();
+            let second = model.react(&behaviour.detach(), &Noise::training(7, 0, 1), &second).unwrap();
+            let (emotion, coeffs) = (Emotion::new(normal(&[2, 20, 25])).unwrap(), Coeffs3dmm::new(normal(&[2, 20, 58])).unwrap());
+            check(&params, &loss(&first, &second, &emotion, &coeffs, &LossWeights::default()).unwrap().total, recording);
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 use crate::layers::BatchNorm;
 use crate::ops::{ConvNormShape, Then};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{DType, Device, Tensor};
 
@@ -107,7 +108,7 @@ impl Backbone {
             x = block.forward(&x, mode)?;
         }
         // On a GPU the convolutions may give bf16; what follows is f32.
-        Ok(x.to_dtype(DType::F32)?)
+        Ok(tape::to_dtype(&x, DType::F32)?)
     }
 }
 

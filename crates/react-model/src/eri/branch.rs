@@ -2,9 +2,9 @@
 
 use super::{Backbone, Config};
 use crate::layers::{EncoderLayer, Linear, NormOrder, TcnBlock, TransformerConfig, positions};
+use crate::tape;
 use crate::{Mode, Result, Scope};
 use candle_core::Tensor;
-use candle_nn::ops::softmax;
 
 /// Heads of every attention.
 const HEADS: usize = 4;
@@ -20,7 +20,7 @@ fn encoder(layers: usize, config: &TransformerConfig, scope: &Scope) -> Result<V
 /// `x + positions`, `[…, t, d]`.
 fn placed(x: &Tensor) -> Result<Tensor> {
     let (_, t, d) = x.dims3()?;
-    Ok(x.broadcast_add(&positions(t, d, x.device())?)?)
+    Ok(tape::add(x, &positions(t, d, x.device())?)?)
 }
 
 /// What both branches do over time: `[b, t, d]` → `[b, d]`.
@@ -46,7 +46,7 @@ impl Temporal {
         for layer in &self.encoder {
             x = layer.forward(&x, mode)?;
         }
-        Ok(x.mean(1)?)
+        Ok(tape::mean_over(&x, &[1])?)
     }
 }
 
@@ -67,8 +67,8 @@ impl SpatialAttention {
         for layer in &self.layers {
             x = layer.forward(&x, mode)?;
         }
-        let share_ns1 = softmax(&self.gate.forward(&x, mode)?, 1)?;
-        Ok((x.broadcast_mul(&share_ns1)?.sum(1)?, share_ns1.squeeze(2)?))
+        let share_ns1 = tape::softmax(&self.gate.forward(&x, mode)?, 1)?;
+        Ok((tape::sum_over(&tape::mul(&x, &share_ns1)?, 1)?, share_ns1.squeeze(2)?))
     }
 }
 
@@ -114,9 +114,9 @@ impl VideoBranch {
                 let (backbone, attention) = eye.as_ref();
                 let (b, t, h, w, c) = seen.dims5()?;
                 let x_nhwc = backbone.forward(&seen.reshape((b * t, h, w, c))?, mode)?;
-                let (vectors_nd, share_ns) = attention.forward(&x_nhwc.flatten(1, 2)?, mode)?;
+                let (vectors_nd, share_ns) = attention.forward(&tape::flatten(&x_nhwc, 1)?, mode)?;
                 let d = vectors_nd.dim(1)?;
-                Ok((self.temporal.forward(&vectors_nd.reshape((b, t, d))?, mode)?, Some(share_ns)))
+                Ok((self.temporal.forward(&tape::reshape(&vectors_nd, (b, t, d))?, mode)?, Some(share_ns)))
             }
         }
     }

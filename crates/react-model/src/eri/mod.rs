@@ -21,8 +21,9 @@ pub use backbone::Backbone;
 pub use branch::{AudioBranch, SpatialAttention, Temporal, VideoBranch};
 pub use loss::{EriLoss, eri_loss};
 
-use crate::layers::relu;
 use crate::layers::{LayerDropout, Linear};
+use crate::ops::Activation;
+use crate::tape;
 use crate::{Mode, ModelError, Result, Scope};
 use candle_core::{DType, Device, Tensor};
 use react_random::Draws;
@@ -187,7 +188,7 @@ impl Eri {
         let kept = |vector: &Tensor, column: usize| -> Result<Tensor> {
             match &input.keep {
                 None => Ok(vector.clone()),
-                Some(keep) if keep.dims() == [vector.dim(0)?, 2] => Ok(vector.broadcast_mul(&keep.narrow(1, column, 1)?)?),
+                Some(keep) if keep.dims() == [vector.dim(0)?, 2] => Ok(tape::mul(vector, &keep.narrow(1, column, 1)?)?),
                 Some(keep) => {
                     let what = format!("must be [{}, 2], is {:?}", vector.dim(0)?, keep.dims());
                     Err(ModelError::Config { field: "keep", what })
@@ -196,8 +197,9 @@ impl Eri {
         };
         let vectors = [audio.as_ref().map(|a| kept(a, 0)), video.as_ref().map(|v| kept(v, 1))];
         let vectors = vectors.into_iter().flatten().collect::<Result<Vec<_>>>()?;
-        let hidden = self.dropout.forward(&relu(&self.head[0].forward(&Tensor::cat(&vectors, 1)?, mode)?)?, mode)?;
-        let intensity = candle_nn::ops::sigmoid(&self.head[1].forward(&hidden, mode)?)?;
+        let hidden = self.head[0].forward_then(&tape::cat(&vectors, 1)?, Activation::RELU, mode)?;
+        let hidden = self.dropout.forward(&hidden, mode)?;
+        let intensity = tape::result(&tape::sigmoid(&self.head[1].forward(&hidden, mode)?)?)?;
         Ok(Output { intensity, audio, video, attention })
     }
 }

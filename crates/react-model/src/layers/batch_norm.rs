@@ -1,5 +1,6 @@
 use crate::gpu::{conv_norm::running_statistics, is_gpu, run_op};
 use crate::ops::{ChannelStatistics, ConvNormShape, conv_norm};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
 use candle_core::{Tensor, Var};
 
@@ -60,7 +61,7 @@ impl BatchNorm {
         shape: ConvNormShape,
         mode: &Mode,
     ) -> Result<Tensor> {
-        let affine = Tensor::stack(&[mode.parameter(&self.weight), mode.parameter(&self.bias)], 0)?;
+        let affine = tape::stack(&[&mode.parameter(&self.weight), &mode.parameter(&self.bias)])?;
         let running = || ChannelStatistics { mean: self.mean.detach(), variance: self.variance.detach(), rows: None };
         let known = if mode.has_gradient() { None } else { Some(running()) };
         let learns = known.is_none();

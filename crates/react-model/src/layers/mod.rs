@@ -24,5 +24,4 @@ pub(crate) use past::DecoderPast;
 pub use positions::positions;
 pub use running::RunningEncoder;
 pub use tcn::TcnBlock;
-pub(crate) use tcn::relu;
 pub use transformer::{DecoderCache, DecoderLayer, EncoderLayer, NormOrder, TransformerConfig};

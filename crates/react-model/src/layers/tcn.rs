@@ -1,7 +1,8 @@
 use super::LayerDropout;
 use crate::ops::{Activation, linear};
+use crate::tape;
 use crate::{Init, Mode, Result, Scope};
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
 /// Taps of a temporal convolution.
 const KERNEL: usize = 3;
@@ -28,18 +29,31 @@ impl CausalConv {
         Ok(Self { weight_g, weight_v, bias: scope.get("bias", &[outputs], init)?, dilation, site: scope.path("conv") })
     }
 
-    /// y_t = Σ_j W_j x_{t − (2 − j)·dilation} + b, zeros before the first frame.
+    /// y_t = relu(Σ_j W_j x_{t − (2 − j)·dilation} + b), zeros before the first frame.
     fn forward(&self, x_btc: &Tensor, mode: &Mode) -> Result<Tensor> {
         let (v, g) = (mode.parameter(&self.weight_v), mode.parameter(&self.weight_g));
-        let (outputs, inputs, _) = v.dims3()?;
-        let scale = (g.reshape(outputs)? / norm(&v)?)?;
-        let weight = v.broadcast_mul(&scale.reshape((outputs, 1, 1))?)?.transpose(1, 2)?.reshape((outputs, KERNEL * inputs))?;
-        let frames = x_btc.dim(1)?;
-        let padded = x_btc.pad_with_zeros(1, (KERNEL - 1) * self.dilation, 0)?;
-        let taps = (0..KERNEL).map(|j| padded.narrow(1, j * self.dilation, frames)).collect::<candle_core::Result<Vec<_>>>()?;
-        let x = Tensor::cat(&taps, D::Minus1)?;
-        Ok(linear(&x, &weight, &mode.parameter(&self.bias), Activation::None, mode, &self.site)?)
+        let (frames, weight) = (x_btc.dim(1)?, weight_norm(&v, &g)?);
+        let padded = tape::pad(x_btc, 1, (KERNEL - 1) * self.dilation, 0)?;
+        let taps = (0..KERNEL).map(|j| tape::narrow(&padded, 1, j * self.dilation, frames)).collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(linear(&tape::cat(&taps, 2)?, &weight, &mode.parameter(&self.bias), Activation::RELU, mode, &self.site)?)
     }
+}
+
+/// g·v/‖v‖ of v `[o, i, KERNEL]` and g `[o, 1, 1]`, as a linear layer of the taps side by side sees it: `[o, KERNEL·i]`.
+fn weight_norm(v: &Tensor, g: &Tensor) -> Result<Tensor> {
+    let (outputs, inputs, _) = v.dims3()?;
+    let norm = norm(v)?;
+    let scale = (g.reshape(outputs)? / &norm)?.reshape((outputs, 1, 1))?;
+    let weight = v.broadcast_mul(&scale)?.transpose(1, 2)?.reshape((outputs, KERNEL * inputs))?;
+    let [value, norm, scale] = [v, &norm, &scale].map(Tensor::detach);
+    // dg = Σ dw·v/‖v‖; dv = g/‖v‖·(dw − dg·v/‖v‖).
+    tape::record(&weight, &[v, g], move |dw| {
+        let dw = dw.reshape((outputs, KERNEL, inputs))?.transpose(1, 2)?;
+        let unit = value.broadcast_div(&norm.reshape((outputs, 1, 1))?)?;
+        let dg = (&dw * &unit)?.flatten_from(1)?.sum_keepdim(1)?.unsqueeze(2)?;
+        Ok(vec![Some((dw - unit.broadcast_mul(&dg)?)?.broadcast_mul(&scale)?), Some(dg)])
+    });
+    Ok(weight)
 }
 
 /// ‖v‖ of each output, `[o]`.
@@ -88,14 +102,14 @@ impl TcnBlock {
     pub fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let mut y = x.clone();
         for (conv, dropout) in self.convs.iter().zip(&self.dropouts) {
-            y = dropout.forward(&relu(&conv.forward(&y, mode)?)?, mode)?;
+            y = dropout.forward(&conv.forward(&y, mode)?, mode)?;
         }
-        relu(&(x + y)?)
+        relu(&tape::add(x, &y)?)
     }
 }
 
 /// ReLU with the gradient 0 at 0, as in PyTorch (Candle's own is 1 there, and zero padding meets it).
-pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
+fn relu(x: &Tensor) -> Result<Tensor> {
     let mask = x.detach().gt(0f32)?.to_dtype(x.dtype())?;
-    Ok((x * mask)?)
+    Ok(tape::mul(x, &mask)?)
 }

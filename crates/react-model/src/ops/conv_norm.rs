@@ -81,7 +81,7 @@ pub fn conv_norm(
         candle_core::bail!("conv_norm: a residual {:?} does not fit {n} frames of {height}×{width}×{c}", residual.map(Tensor::dims));
     }
     // Candle's operations have three arguments at most.
-    let packed = Tensor::cat(&[&weight.flatten_from(1)?, &affine.t()?], 1)?.contiguous()?;
+    let packed = tape::cat(&[tape::reshape(weight, (c, conv.taps()))?, tape::transpose(affine, 0, 1)?], 1)?;
     if is_gpu(x) {
         return conv_norm_on_gpu(x, &packed, &conv, residual, statistics, shape, [n, out[0], out[1], c]);
     }

@@ -19,6 +19,11 @@ pub enum Activation {
     },
 }
 
+impl Activation {
+    /// ReLU alone.
+    pub const RELU: Self = Self::ReluDropout { p: 0.0 };
+}
+
 /// `y = activation(x·Wᵀ + b)`: x `[…, in]`, W `[out, in]`, b `[out]` → `[…, out]`. `site` names the layer's dropout mask.
 ///
 /// ```

@@ -7,7 +7,7 @@ use candle_core::{DType, Result, Tensor};
 /// Means over pictures, `[n, h, w, c]` → `[n, c]`, f32 whatever the pictures are.
 pub(crate) fn picture_mean(x_nhwc: &Tensor) -> Result<Tensor> {
     if !is_gpu(x_nhwc) {
-        return x_nhwc.mean((1, 2));
+        return tape::mean_over(x_nhwc, &[1, 2]);
     }
     let (n, h, w, c) = x_nhwc.dims4()?;
     let element = if x_nhwc.dtype() == DType::BF16 { Type::Bf16 } else { Type::F32 };

@@ -99,5 +99,5 @@ pub(super) fn sample(latent: &Latent, noise: &Noise, window: usize, batch: usize
     let Some(eps_bkd) = noise.window(window, batch, d, latent.mu.device())? else { return Ok(latent.mu.clone()) };
     let each = |x: &Tensor| tape::reshape(x, (batch, rows / batch, d));
     let spread = tape::mul(&each(&latent.std)?, &eps_bkd)?;
-    Ok(tape::flatten_first(&tape::add(&each(&latent.mu)?, &spread)?)?)
+    Ok(tape::flatten(&tape::add(&each(&latent.mu)?, &spread)?, 0)?)
 }

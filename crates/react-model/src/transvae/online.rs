@@ -114,7 +114,7 @@ impl ReactionDecoder {
         mode: &Mode,
     ) -> Result<Reaction> {
         let Behaviour { windows: behaviours, frames } = behaviour;
-        let (mut past, mut fused_past) = (Past::default(), Vec::new());
+        let (mut past, mut fused_past): (Past, Option<Tensor>) = (Past::default(), None);
         let (mut coeffs, mut emotion, mut latents) = (Vec::new(), Vec::new(), Vec::new());
         let (mut start, mut ahead): (usize, Option<Generated>) = (0, None);
         for (i, behaviour_bed) in behaviours.iter().enumerate() {
@@ -122,7 +122,7 @@ impl ReactionDecoder {
             let (b, end, _) = behaviour_bed.dims3()?;
             let rows = noise.rows(b)?;
             let base_bed = fusion.forward_first(behaviour_bed, &mode)?;
-            let fused = with_past(&base_bed, &fused_past, rows, end - start)?;
+            let fused = with_past(&base_bed, fused_past.as_ref(), rows, end - start)?;
             let latent = self.vae_model.forward(&fused, &mode)?;
             let mut sample_nd = sample(&latent, noise, i, b)?;
             if sample_nd.dim(0)? != rows {
@@ -131,7 +131,11 @@ impl ReactionDecoder {
             // Only where a window looks ahead: what is shared must be copied before it grows.
             let before = (overlap > 0 && i + 1 < behaviours.len()).then(|| past.clone());
             let mut window = self.window(&sample_nd, end - start, &mut past, &mode)?;
-            fused_past.push(fused_part(fusion, &window, None, &mode)?);
+            let fused_now = fused_part(fusion, &window, None, &mode)?;
+            fused_past = Some(match fused_past.take() {
+                Some(before) => tape::cat(&[before, fused_now], 1)?,
+                None => fused_now,
+            });
             if let Some(ahead) = ahead.take() {
                 window = ahead.fade_into(&window)?;
             }
@@ -145,7 +149,7 @@ impl ReactionDecoder {
         }
         let (mut coeffs, mut emotion) = (tape::cat(&coeffs, 1)?, tape::cat(&emotion, 1)?);
         if start < *frames {
-            (coeffs, emotion) = (tape::pad_end(&coeffs, 1, frames - start)?, tape::pad_end(&emotion, 1, frames - start)?);
+            (coeffs, emotion) = (tape::pad(&coeffs, 1, 0, frames - start)?, tape::pad(&emotion, 1, 0, frames - start)?);
         }
         Ok(Reaction { emotion: Emotion::new(emotion)?, coeffs: Coeffs3dmm::new(coeffs)?, latents })
     }
@@ -179,18 +183,16 @@ pub(super) fn fused_part(fusion: &Linear, window: &Generated, to: Option<&Tensor
 
 /// `fused` of `rows` samples `[n, e, d]`: the speaker's part `[b, e, d]` and that of the windows before; the current one adds
 /// nothing. Without a past the samples of a clip are alike, and stay one: `[b, e, d]`.
-fn with_past(base_bed: &Tensor, past: &[Tensor], rows: usize, window: usize) -> Result<Tensor> {
-    if past.is_empty() {
-        return Ok(base_bed.clone());
-    }
+fn with_past(base_bed: &Tensor, past: Option<&Tensor>, rows: usize, window: usize) -> Result<Tensor> {
+    let Some(past) = past else { return Ok(base_bed.clone()) };
     let (b, end, d) = base_bed.dims3()?;
-    let past = tape::pad_end(&tape::cat(past, 1)?, 1, window)?;
+    let past = tape::pad(past, 1, 0, window)?;
     let past = tape::reshape(&past, (b, rows / b, end, d))?;
-    Ok(tape::flatten_first(&tape::add(&tape::unsqueeze(base_bed, 1)?, &past)?)?)
+    Ok(tape::flatten(&tape::add(&tape::unsqueeze(base_bed, 1)?, &past)?, 0)?)
 }
 
 /// `[b, d]` → `[b·k, d]`.
 fn repeat(x_bd: &Tensor, k: usize) -> Result<Tensor> {
     let (b, d) = x_bd.dims2()?;
-    Ok(tape::flatten_first(&tape::expand(&tape::unsqueeze(x_bd, 1)?, (b, k, d))?)?)
+    Ok(tape::flatten(&tape::expand(&tape::unsqueeze(x_bd, 1)?, (b, k, d))?, 0)?)
 }

@@ -15,7 +15,7 @@ use react_data::hume::{EriPacked, EriSplit};
 use react_model::Params;
 use react_model::device::{Readback, Sent};
 use react_model::eri::{Eri, EriLoss, Modalities, eri_loss};
-use react_model::optim::{AdamW, AdamWConfig, Gradients};
+use react_model::optim::{AdamW, AdamWConfig, Gradients, Recording};
 use react_model::weights::{self, Tensors, Training};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -159,13 +159,14 @@ impl<'a> State<'a> {
     fn step(&mut self, step: u64, steps: u64, per_epoch: u64, batch: &Labelled) -> Result<Option<Record>> {
         let place = || format!("step {step}");
         let (train, epoch) = (&self.config.train, u32::try_from(step / per_epoch)?);
+        let recording = self.compute.is_card().then(Recording::begin);
         let loss = self.loss(step, batch).with_context(place)?;
         let losses = self.readback.send(&[&loss.total, &loss.mse, &loss.correlation])?;
         let share = train.rate_at(step, steps);
         let rate = |name: &str| share * if name.starts_with(BACKBONE) { train.backbone_learning_rate } else { train.learning_rate };
         let (limit, learning_rate) = (train.clip_gradient, rate(""));
         if self.compute.is_card() {
-            let mut gradients = Gradients::collect(&self.params, &loss.total.backward()?);
+            let mut gradients = Gradients::of(&self.params, &loss.total, recording)?;
             let norm = self.adam.step_late(&self.params, &mut gradients, rate, Some(limit)).with_context(place)?;
             let pending = Pending { step, epoch, learning_rate, losses, norm: self.readback.send(&[&norm])? };
             return self.pending.replace(pending).map(|before| self.finish(before)).transpose();
