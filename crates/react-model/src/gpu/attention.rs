@@ -89,7 +89,7 @@ fn lengths(shape: &AttentionShape) -> Arg {
 /// What all kernels are told: sizes, places, dropout.
 fn sizes(shape: &AttentionShape, rows: Rows) -> Vec<Arg> {
     let sizes = [shape.heads, shape.queries, shape.keys, shape.width, usize::from(shape.causal)];
-    let numbers = sizes.into_iter().chain(rows.places(shape)).map(|n| Arg::U32(n as u32));
+    let numbers = sizes.into_iter().chain(rows.places(shape)).map(Arg::Size);
     numbers.chain(dropout::args(shape.drop.as_ref())).collect()
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn backward(shape: &AttentionShape, rows: Rows) -> Plan {
     let sums = plan.input(Type::F32, queries(shape) * 2);
     let gradients: Vec<Slot> = lengths_of_arrays.iter().map(|n| plan.output(Type::F32, *n)).collect();
     let inner = plan.scratch(Type::F32, queries(shape));
-    let numbers = [shape.heads, shape.queries, shape.width, queries(shape)].map(|n| Arg::U32(n as u32));
+    let numbers = [shape.heads, shape.queries, shape.width, queries(shape)].map(Arg::Size);
     let args = [out, grad, inner].map(Arg::Array).into_iter().chain(numbers).collect();
     plan.each("react_attention_inner", queries(shape) * 32, 256, args);
 

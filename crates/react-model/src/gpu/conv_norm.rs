@@ -93,7 +93,7 @@ impl ConvNorm {
 pub(crate) fn running_statistics(channels: usize, momentum: f32, unbiased: f32) -> Plan {
     let mut plan = Plan::default();
     let mut args: Vec<Arg> = (0..4).map(|_| Arg::Array(plan.input(Type::F32, channels))).collect();
-    args.extend([Arg::F32(momentum), Arg::F32(unbiased), Arg::U32(channels as u32)]);
+    args.extend([Arg::F32(momentum), Arg::F32(unbiased), Arg::Size(channels)]);
     plan.each("react_running_statistics", channels, 128, args);
     plan
 }

@@ -121,7 +121,7 @@ impl Conv {
         let sums = plan.scratch(self.element(), self.weight_len());
         self.steps(plan, Direction::Weight, arranged, sums, dy, false);
         let n = self.cout * self.taps();
-        let args = [vec![Arg::Array(sums), Arg::Array(dw), Arg::U32(n as u32)], self.weight_sizes()].concat();
+        let args = [vec![Arg::Array(sums), Arg::Array(dw), Arg::Size(n)], self.weight_sizes()].concat();
         plan.each(if self.element() == Type::Bf16 { "react_weight_gradient_bf16" } else { "react_weight_gradient_f32" }, n, 256, args);
         if let Some(dx) = dx {
             let w = self.weight(plan, w);
@@ -177,7 +177,7 @@ impl Conv {
 
     fn arrange(&self, plan: &mut Plan, w: Slot, out: Slot) {
         let n = self.weight_len();
-        let args = [vec![Arg::Array(w), Arg::Array(out), Arg::U32(n as u32)], self.weight_sizes()].concat();
+        let args = [vec![Arg::Array(w), Arg::Array(out), Arg::Size(n)], self.weight_sizes()].concat();
         plan.each(if self.element() == Type::Bf16 { "react_weight_bf16" } else { "react_weight_f32" }, n, 256, args);
     }
 
@@ -247,7 +247,7 @@ pub(super) fn vector(element: Type) -> usize {
 
 /// Sizes as arguments.
 pub(super) fn numbers(sizes: &[usize]) -> Vec<Arg> {
-    sizes.iter().map(|n| Arg::U32(*n as u32)).collect()
+    sizes.iter().copied().map(Arg::Size).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(crate) fn dropped(n: usize, residual: bool, key: Option<&DropKey>) -> Plan {
     if n > 0 {
         // Rows of the generator are whole but for the last: of 8192 elements, and 128 at a time.
         let threads = n.div_ceil(128) * 128 / EACH;
-        plan.each("react_dropout", threads, 256, [vec![x, r, y, Arg::U32(n as u32)], args(key).to_vec()].concat());
+        plan.each("react_dropout", threads, 256, [vec![x, r, y, Arg::Size(n)], args(key).to_vec()].concat());
     }
     plan
 }

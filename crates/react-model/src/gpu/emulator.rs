@@ -164,7 +164,7 @@ fn describe(launch: &Launch, arrays: &[Vec<u8>]) -> (Vec<u8>, Vec<Slot>) {
         match arg {
             Arg::Array(slot) => used.push(*slot),
             Arg::Table(slots) => used.extend(slots),
-            Arg::Absent | Arg::U32(_) | Arg::F32(_) | Arg::Numbers(_) => {}
+            Arg::Absent | Arg::U32(_) | Arg::Size(_) | Arg::F32(_) | Arg::Numbers(_) => {}
         }
     }
     used.sort_unstable();
@@ -186,6 +186,7 @@ fn describe(launch: &Launch, arrays: &[Vec<u8>]) -> (Vec<u8>, Vec<Slot>) {
         match arg {
             Arg::Array(slot) => [0, position(slot)].iter().for_each(|x| number(&mut out, *x)),
             Arg::U32(x) => [1, *x].iter().for_each(|x| number(&mut out, *x)),
+            Arg::Size(n) => [1, *n as u32].iter().for_each(|x| number(&mut out, *x)),
             Arg::F32(x) => [2, x.to_bits()].iter().for_each(|x| number(&mut out, *x)),
             Arg::Absent => number(&mut out, 3),
             Arg::Numbers(numbers) => [5, numbers.len() as u32].iter().chain(numbers).for_each(|x| number(&mut out, *x)),

@@ -67,13 +67,13 @@ impl Few {
         let into = self.into.map(|into| (plan.input(Type::F32, into.sequences * into.room * into.width), into));
         let sizes = [inputs, others, rows, into.map_or(rows, |(_, into)| into.frames), first, row, usize::from(relu)];
         let mut args = vec![Arg::Array(x), x2];
-        args.extend(sizes.map(|n| Arg::U32(n as u32)));
+        args.extend(sizes.map(Arg::Size));
         for (part, given) in self.parts.iter().zip(given) {
             let (y, [start, pitch, width]) = part.place(&mut plan, rows, into);
             let addend_row = if part.addend == Addend::Rows { part.columns } else { 0 };
             args.extend(given);
             args.push(Arg::Array(y));
-            args.extend([part.columns, addend_row, start, pitch, width].map(|n| Arg::U32(n as u32)));
+            args.extend([part.columns, addend_row, start, pitch, width].map(Arg::Size));
         }
         for _ in self.parts.len()..PARTS {
             args.extend([Arg::Absent, Arg::Absent, Arg::Absent, Arg::Absent]);
@@ -133,7 +133,7 @@ impl LinearNorm {
         let mut plan = Plan::default();
         let mut args: Vec<Arg> = lengths.into_iter().map(|n| Arg::Array(plan.input(Type::F32, n))).collect();
         args.push(Arg::Array(plan.output(Type::F32, rows * columns)));
-        args.extend([inputs, columns, repeat].map(|n| Arg::U32(n as u32)));
+        args.extend([inputs, columns, repeat].map(Arg::Size));
         plan.blocks("react_linear_norm", [rows as u32, 1, 1], MOST_COLUMNS as u32, 0, args);
         plan
     }
@@ -155,7 +155,7 @@ pub(crate) fn gradients([rows, inputs, outputs]: [usize; 3], relu: bool, scale: 
     let of_weights = outputs.div_ceil(BLOCK[0]);
     let blocks = of_weights + if input_gradient { rows.div_ceil(BLOCK[1]) } else { 0 };
     let mut args: Vec<Arg> = given.into_iter().chain([y, dw, db, dx]).collect();
-    args.extend([rows, inputs, outputs, of_weights].map(|n| Arg::U32(n as u32)));
+    args.extend([rows, inputs, outputs, of_weights].map(Arg::Size));
     args.push(Arg::F32(scale));
     let shared = (rows * BLOCK[0]).max(BLOCK[1] * outputs + BLOCK[3] * BLOCK[1] * BLOCK[2]) * 4;
     plan.blocks("react_linear_few_gradient", [blocks as u32, 1, 1], (BLOCK[2] * BLOCK[3]) as u32, shared as u32, args);

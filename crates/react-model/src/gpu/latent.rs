@@ -8,7 +8,7 @@ pub(crate) fn sample([rows, samples, width]: [usize; 3]) -> Plan {
     let mut plan = Plan::default();
     let inputs = [plan.input(Type::F32, rows * 2 * width), plan.input(Type::F32, samples * width)];
     let outputs = [plan.output(Type::F32, rows * width), plan.output(Type::F32, samples * width)];
-    let sizes = [samples * width, width, samples / rows.max(1)].map(|n| Arg::U32(n as u32));
+    let sizes = [samples * width, width, samples / rows.max(1)].map(Arg::Size);
     let args = inputs.into_iter().chain(outputs).map(Arg::Array).chain(sizes).collect();
     plan.each("react_latent", samples * width, 128, args);
     plan

@@ -20,7 +20,7 @@ pub(crate) fn forward(rows: usize, width: usize) -> Plan {
     let x = plan.input(Type::F32, rows * width);
     let affine = [plan.input(Type::F32, width), plan.input(Type::F32, width)];
     let y = plan.output(Type::F32, rows * width);
-    let args = [x, affine[0], affine[1], y].map(Arg::Array).into_iter().chain([rows, width].map(|n| Arg::U32(n as u32))).collect();
+    let args = [x, affine[0], affine[1], y].map(Arg::Array).into_iter().chain([rows, width].map(Arg::Size)).collect();
     let kernel = ["react_layer_norm_128", "react_layer_norm_256", "react_layer_norm_512", "react_layer_norm_any"][class(width)];
     plan.each(kernel, rows * 32, WARPS as u32 * 32, args);
     plan
@@ -32,7 +32,7 @@ pub(crate) fn of_sum(rows: usize, width: usize, drop: Option<&DropKey>) -> Plan 
     let (r, x) = (plan.input(Type::F32, rows * width), plan.input(Type::F32, rows * width));
     let affine = [plan.input(Type::F32, width), plan.input(Type::F32, width)];
     let y = plan.output(Type::F32, rows * width);
-    let sizes = [rows, width].map(|n| Arg::U32(n as u32));
+    let sizes = [rows, width].map(Arg::Size);
     let args = [x, r, affine[0], affine[1], y].map(Arg::Array).into_iter().chain(sizes).chain(dropout::args(drop)).collect();
     let kernels = ["react_residual_norm_128", "react_residual_norm_256", "react_residual_norm_512", "react_residual_norm_any"];
     plan.each(kernels[class(width)], rows * 32, WARPS as u32 * 32, args);
@@ -53,7 +53,7 @@ pub(crate) fn backward(rows: usize, width: usize) -> Plan {
     let per_block = rows.div_ceil(512).max(2 * warps);
     let blocks = rows.div_ceil(per_block);
     let partial = plan.scratch(Type::F32, blocks * 2 * width);
-    let sizes = [rows, width, per_block].map(|n| Arg::U32(n as u32));
+    let sizes = [rows, width, per_block].map(Arg::Size);
     let args = [x, grad, gamma, dx, partial].map(Arg::Array).into_iter().chain(sizes).collect();
     let kernels = [
         "react_layer_norm_gradient_128",
@@ -62,7 +62,7 @@ pub(crate) fn backward(rows: usize, width: usize) -> Plan {
         "react_layer_norm_gradient_any",
     ];
     plan.blocks(kernels[class(width)], [blocks as u32, 1, 1], warps as u32 * 32, (warps * each) as u32, args);
-    let args = [partial, sums[0], sums[1]].map(Arg::Array).into_iter().chain([blocks, width].map(|n| Arg::U32(n as u32))).collect();
+    let args = [partial, sums[0], sums[1]].map(Arg::Array).into_iter().chain([blocks, width].map(Arg::Size)).collect();
     plan.each("react_layer_norm_parts", 2 * width * 32, 128, args);
     plan
 }

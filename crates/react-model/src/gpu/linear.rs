@@ -37,11 +37,11 @@ pub(crate) fn column_sums(plan: &mut Plan, [rows, columns]: [usize; 2], grad: Sl
     let parts = rows.div_ceil(per_part);
     let partial = if parts == 1 { sums } else { plan.scratch(Type::F32, parts * columns) };
     let (y, dz, scale) = activation.map_or((Arg::Absent, Arg::Absent, 1.0), |(y, dz, scale)| (Arg::Array(y), Arg::Array(dz), scale));
-    let sizes = [rows, columns, per_part].map(|n| Arg::U32(n as u32));
+    let sizes = [rows, columns, per_part].map(Arg::Size);
     let args = [Arg::Array(grad), y, dz, Arg::Array(partial)].into_iter().chain(sizes).chain([Arg::F32(scale)]).collect();
     plan.blocks("react_linear_gradient", [columns.div_ceil(32) as u32, parts as u32, 1], 256, 0, args);
     if parts > 1 {
-        let args = vec![Arg::Array(partial), Arg::Array(sums), Arg::U32(parts as u32), Arg::U32(columns as u32)];
+        let args = vec![Arg::Array(partial), Arg::Array(sums), Arg::Size(parts), Arg::Size(columns)];
         plan.each("react_linear_parts", columns, 64, args);
     }
 }
@@ -61,9 +61,9 @@ impl Layer {
         let y = plan.output(Type::F32, total);
         let across = Matrix { transposed: true, ..matrix(w, inputs) };
         product(&mut plan, [rows, outputs, inputs], matrix(x, inputs), across, matrix(y, outputs), tf32);
-        let mut args = vec![Arg::Array(y), Arg::Array(b), Arg::U32(outputs as u32), Arg::U32(total as u32)];
+        let mut args = vec![Arg::Array(y), Arg::Array(b), Arg::Size(outputs), Arg::Size(total)];
         if relu {
-            args.push(Arg::U32(span as u32));
+            args.push(Arg::Size(span));
             args.extend(dropout::args(drop));
             // 16 threads for 128 elements.
             plan.each("react_linear_relu", total.div_ceil(span) * span.div_ceil(128) * 16, 256, args);

@@ -21,7 +21,7 @@ fn sequences(batch: usize) -> usize {
 }
 
 fn sizes(numbers: &[usize]) -> impl Iterator<Item = Arg> {
-    numbers.iter().map(|n| Arg::U32(*n as u32))
+    numbers.iter().copied().map(Arg::Size)
 }
 
 /// Where the first h and c are.

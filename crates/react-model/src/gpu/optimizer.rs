@@ -72,7 +72,7 @@ fn look(plan: &mut Plan, parameters: &[Parameter], gradients: &[Slot], [stopped,
     }
     let places = Arg::Numbers(parameters.iter().map(|p| p.place as u32).collect());
     let limit = Arg::F32(clip.map_or(f32::INFINITY, |limit| limit as f32));
-    let args = vec![partial, Arg::Numbers(table.clone()), places, Arg::U32(count as u32), stopped, said, scale, limit];
+    let args = vec![partial, Arg::Numbers(table.clone()), places, Arg::Size(count), stopped, said, scale, limit];
     plan.blocks("react_adamw_decide", [1, 1, 1], BLOCK, 0, args);
     table
 }

@@ -47,6 +47,8 @@ pub(crate) enum Arg {
     Absent,
     /// `unsigned`.
     U32(u32),
+    /// `unsigned`: a size, which must be below 2³².
+    Size(usize),
     /// `float`.
     F32(f32),
     /// `const unsigned long long*`: the addresses of the arrays, one after the other.
@@ -243,10 +245,14 @@ impl Plan {
         if *shared > MOST_SHARED {
             return fault(format!("{shared} bytes of shared memory"));
         }
+        let beyond = |arg: &&Arg| matches!(arg, Arg::Size(n) if u32::try_from(*n).is_err());
+        if let Some(Arg::Size(n)) = launch.args.iter().find(beyond) {
+            return fault(format!("a size of {n}"));
+        }
         let slots = launch.args.iter().flat_map(|arg| match arg {
             Arg::Array(slot) => std::slice::from_ref(slot),
             Arg::Table(slots) => slots,
-            Arg::Absent | Arg::U32(_) | Arg::F32(_) | Arg::Numbers(_) => &[],
+            Arg::Absent | Arg::U32(_) | Arg::Size(_) | Arg::F32(_) | Arg::Numbers(_) => &[],
         });
         match slots.max() {
             Some(slot) if slot.0 >= self.arrays.len() => fault(format!("array {} of {}", slot.0, self.arrays.len())),
@@ -289,5 +295,7 @@ mod tests {
         let with = |args| Launch { kernel: "k", grid: [1; 3], block: [32, 1, 1], shared: 0, args };
         assert!(plan.check(&with(vec![Arg::Array(x), Arg::Table(vec![x])])).is_ok());
         assert!(plan.check(&with(vec![Arg::Table(vec![x, Slot(1)])])).is_err());
+        assert!(plan.check(&with(vec![Arg::Size(u32::MAX as usize)])).is_ok());
+        assert!(plan.check(&with(vec![Arg::Size(1 << 32)])).is_err());
     }
 }

@@ -10,7 +10,7 @@ pub(crate) fn push([n, q, c, heads]: [usize; 4], frames: usize) -> Plan {
     let mut slots = vec![plan.input(Type::F32, values), plan.input(Type::F32, n * frames * 2 * c)];
     slots.extend([plan.input(Type::F64, 2 * rows), plan.input(Type::F64, values)]);
     slots.extend([plan.output(Type::F64, 2 * rows), plan.output(Type::F64, values), plan.output(Type::F32, values)]);
-    let sizes = [n, q, heads, c / heads, frames].map(|n| Arg::U32(n as u32));
+    let sizes = [n, q, heads, c / heads, frames].map(Arg::Size);
     let args = slots.into_iter().map(Arg::Array).chain(sizes).collect();
     plan.each("react_running_attention", rows * 32, 128, args);
     plan

@@ -10,7 +10,7 @@ pub(crate) fn sum(addends: usize, len: usize) -> Plan {
     let mut plan = Plan::default();
     let inputs: Vec<Arg> = (0..addends).map(|_| Arg::Array(plan.input(Type::F32, len))).collect();
     let out = plan.output(Type::F32, len);
-    let mut args = vec![Arg::Array(out), Arg::U32(len as u32)];
+    let mut args = vec![Arg::Array(out), Arg::Size(len)];
     args.extend(inputs);
     args.resize(2 + MOST_ADDENDS, Arg::Absent);
     plan.each("react_sum", len, 256, args);

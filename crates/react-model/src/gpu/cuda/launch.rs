@@ -77,6 +77,7 @@ pub(super) fn run(plan: &Plan, launch: &Launch, device: &CudaDevice, stream: &Ar
             Arg::Array(slot) => memory.address(*slot),
             Arg::Absent => 0,
             Arg::U32(x) => u64::from(*x),
+            Arg::Size(n) => *n as u64,
             Arg::F32(x) => u64::from(x.to_bits()),
             Arg::Numbers(x) => {
                 let table = numbers(device, stream, x)?;
