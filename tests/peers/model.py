@@ -12,6 +12,7 @@ starts: the published program's loader makes them.
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -75,7 +76,7 @@ class Latent(nn.Module):
 
 
 def positions(frames, d):
-    angle = torch.arange(frames)[:, None] * torch.exp(torch.arange(0, d, 2) * (-torch.log(torch.tensor(10000.0)) / d))
+    angle = torch.arange(frames)[:, None] * torch.exp(torch.arange(0, d, 2) * (-math.log(10000.0) / d))
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
 
 

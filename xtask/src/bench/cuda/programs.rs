@@ -21,8 +21,12 @@ pub(super) struct Programs {
     peers: PathBuf,
     /// A Python with torch.
     python: Option<String>,
-    device: String,
+    /// The only card that they may see, where one was named: to all of them it is cuda:0.
+    card: Option<String>,
 }
+
+/// The card, as the programs call it.
+pub(super) const DEVICE: &str = "cuda:0";
 
 /// Whether the system has a card at all, before anything is built for it.
 pub(super) fn card_is_there() -> bool {
@@ -56,20 +60,31 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 impl Programs {
-    pub(super) fn find(prebuilt: Option<&Path>, device: &str) -> Result<Self> {
-        let (root, device) = (run::root(), device.to_owned());
-        let python = super::super::model::python()?;
+    pub(super) fn find(prebuilt: Option<&Path>, card: Option<String>) -> Result<Self> {
+        let (root, python) = (run::root(), None);
         if let Some(folder) = prebuilt {
             let at = |name: &str| folder.join(name);
             for name in [PROGRAM, MEASURE, VECTORS] {
                 ensure!(at(name).is_file(), "{} has no {name}: was it made by --build?", folder.display());
             }
             let (fixtures, peers) = (at("fixtures"), at("peers"));
-            return Ok(Self { program: at(PROGRAM), measure: at(MEASURE), vectors: at(VECTORS), fixtures, peers, python, device });
+            return Ok(Self { program: at(PROGRAM), measure: at(MEASURE), vectors: at(VECTORS), fixtures, peers, python, card });
         }
         let (program, measure, vectors) = Self::build()?;
         let (fixtures, peers) = (root.join("tests/fixtures"), root.join("tests/peers"));
-        Ok(Self { program, measure, vectors, fixtures, peers, python, device })
+        Ok(Self { program, measure, vectors, fixtures, peers, python, card })
+    }
+
+    /// Looks for a Python with torch.
+    pub(super) fn find_python(&mut self) -> Result<()> {
+        self.python = super::super::model::python()?;
+        Ok(())
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.card.as_ref().map(|card| ("CUDA_VISIBLE_DEVICES", card)));
+        command
     }
 
     /// The program, the example that measures, and the tests of the reference vectors.
@@ -91,14 +106,14 @@ impl Programs {
 
     /// A case of the example `measure`, on the card.
     pub(super) fn measure(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.measure);
-        command.args(args).args(["--device", &self.device]);
+        let mut command = self.command(&self.measure);
+        command.args(args).args(["--device", DEVICE]);
         command
     }
 
     /// The tests of the reference vectors in one precision.
     pub(super) fn vectors(&self, precision: &str) -> Command {
-        let mut command = Command::new(&self.vectors);
+        let mut command = self.command(&self.vectors);
         command.env("REACT_FIXTURES", &self.fixtures).args([&format!("_in_{precision}"), "--nocapture", "--test-threads=1"]);
         if precision == "f32" {
             // What is compared with the processor is f32 too.
@@ -108,13 +123,9 @@ impl Programs {
     }
 
     pub(super) fn program(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command(&self.program);
         command.args(args);
         command
-    }
-
-    pub(super) fn device(&self) -> &str {
-        &self.device
     }
 
     /// A case of the peer's; none without torch.
@@ -128,7 +139,7 @@ impl Programs {
     }
 
     fn script(&self, name: &str, args: &[&str]) -> Option<Command> {
-        let mut command = Command::new(self.python.as_ref()?);
+        let mut command = self.command(self.python.as_ref()?);
         command.arg(self.peers.join(name)).args(args);
         Some(command)
     }

@@ -1,16 +1,35 @@
-//! The table: what was measured, beside what, and what was asked for.
+//! What was measured, beside what, and what was asked for: bench-cuda.json, and the table in docs/performance.md.
 
-use serde_json::{Value, json};
-use std::fmt::Write;
+use super::programs;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
 
-#[derive(Default)]
-pub(super) struct Rows(Vec<Row>);
+/// Kernels that the words below the table name.
+const LONGEST: usize = 12;
+
+/// All that a run of the bench says, as it lies in bench-cuda.json.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Report {
+    date: String,
+    /// The card and its driver.
+    card: Value,
+    /// The peer's version, where there is one.
+    peer: Option<Value>,
+    rows: Vec<Row>,
+    /// What went wrong, for the words below the table.
+    pub(super) failures: Vec<String>,
+    /// What each kernel of a step takes, longest first.
+    pub(super) kernels: Vec<Value>,
+}
 
 /// One measurement.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Row {
     name: String,
     value: Option<f64>,
-    unit: &'static str,
+    unit: String,
     peer: Option<f64>,
     ratio: Option<f64>,
     /// In words.
@@ -19,8 +38,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(name: &str, value: Option<f64>, unit: &'static str) -> Self {
-        Self { name: name.to_owned(), value, unit, peer: None, ratio: None, asked: None, met: None }
+    pub(super) fn new(name: &str, value: Option<f64>, unit: &str) -> Self {
+        Self { name: name.to_owned(), value, unit: unit.to_owned(), peer: None, ratio: None, asked: None, met: None }
     }
 
     fn ask(mut self, words: String, met: Option<bool>) -> Self {
@@ -32,8 +51,8 @@ impl Row {
     pub(super) fn at_most(self, limit: Option<f64>) -> Self {
         let Some(limit) = limit else { return self };
         let met = self.value.map(|value| value <= limit);
-        let unit = self.unit;
-        self.ask(format!("≤ {limit} {unit}"), met)
+        let words = format!("≤ {limit} {}", self.unit);
+        self.ask(words, met)
     }
 
     /// A time beside the peer's: so many times less is asked for.
@@ -58,9 +77,9 @@ impl Row {
         Self { peer: other, ratio, ..self }.ask(format!("≥ {share}×"), ratio.map(|ratio| ratio >= share))
     }
 
-    /// It ran at all, as was asked.
-    pub(super) fn fits(self) -> Self {
-        self.ask("fits".to_owned(), Some(true))
+    /// Whether it ran at all, as was asked.
+    pub(super) fn fits(self, ran: Option<bool>) -> Self {
+        self.ask("fits".to_owned(), ran)
     }
 
     /// It was asked for, and failed.
@@ -88,33 +107,68 @@ fn shown(value: Option<f64>) -> String {
     }
 }
 
-impl Rows {
-    pub(super) fn add(&mut self, row: Row) {
-        self.0.push(row);
+/// As a line of the table.
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let peer = self.peer.map_or_else(|| "–".to_owned(), |peer| shown(Some(peer)));
+        let ratio = self.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{}×", shown(Some(ratio))));
+        let met = match (&self.asked, self.met) {
+            (_, Some(true)) => "yes",
+            (_, Some(false)) => "**no**",
+            (Some(_), None) => "not known",
+            (None, None) => "",
+        };
+        let asked = self.asked.as_deref().unwrap_or("–");
+        write!(f, "| {} | {} | {} | {peer} | {ratio} | {asked} | {met} |", self.name, shown(self.value), self.unit)
+    }
+}
+
+impl Report {
+    pub(super) fn new(card: Value, peer: Option<Value>, failures: Vec<String>) -> Self {
+        Self { date: programs::date(), card, peer, failures, ..Self::default() }
     }
 
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not what bench cuda writes", path.display()))
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Says a row at once: who stops the program has what was measured until then.
+    pub(super) fn add(&mut self, row: Row) {
+        println!("   {row}");
+        self.rows.push(row);
+    }
+
+    /// Everything, as Markdown.
     pub(super) fn table(&self) -> String {
-        let mut out = "| what | ours | | beside | ratio | asked for | met |\n|---|---|---|---|---|---|---|\n".to_owned();
-        for row in &self.0 {
-            let peer = row.peer.map_or_else(|| "–".to_owned(), |peer| shown(Some(peer)));
-            let ratio = row.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{}×", shown(Some(ratio))));
-            let met = match (&row.asked, row.met) {
-                (_, Some(true)) => "yes",
-                (_, Some(false)) => "**no**",
-                (Some(_), None) => "not known",
-                (None, None) => "",
-            };
-            let asked = row.asked.as_deref().unwrap_or("–");
-            // Writing to a string cannot fail.
-            let _ = writeln!(out, "| {} | {} | {} | {peer} | {ratio} | {asked} | {met} |", row.name, shown(row.value), row.unit);
+        let mut out = format!("{} on {}, {}.", self.date, text_of(&self.card, "device"), text_of(&self.card, "driver"));
+        out += &match &self.peer {
+            Some(peer) => format!(" The peer is PyTorch {} with cuDNN {}.", text_of(peer, "torch"), peer["cudnn"]),
+            None => " The peer, PyTorch, was not run.".to_owned(),
+        };
+        out += "\n\n| what | ours | | beside | ratio | asked for | met |\n|---|---|---|---|---|---|---|\n";
+        out.extend(self.rows.iter().map(|row| format!("{row}\n")));
+        if !self.kernels.is_empty() {
+            let longest =
+                self.kernels.iter().take(LONGEST).map(|line| {
+                    format!("{} {:.2} ms ({}×)", text_of(line, "kernel"), line["ms"].as_f64().unwrap_or_default(), line["runs"])
+                });
+            out += &format!("\nThe offline step's longest kernels, each timed alone: {}.\n", longest.collect::<Vec<_>>().join(", "));
+        }
+        if !self.failures.is_empty() {
+            out += "\nWhat failed:\n\n";
+            out.extend(self.failures.iter().map(|failure| format!("- {failure}\n")));
         }
         out
     }
+}
 
-    pub(super) fn json(&self) -> Vec<Value> {
-        let one = |row: &Row| json!({ "name": row.name, "value": row.value, "unit": row.unit, "peer": row.peer, "ratio": row.ratio, "asked": row.asked, "met": row.met });
-        self.0.iter().map(one).collect()
-    }
+fn text_of(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or("unknown").to_owned()
 }
 
 #[cfg(test)]
@@ -133,12 +187,14 @@ mod tests {
         assert_eq!(met(row().at_least_share(Some(2.1), 0.9)), Some(true));
         assert_eq!(met(row().at_most(Some(1.5))), Some(false));
         assert_eq!(met(row()), None);
-        let mut rows = Rows::default();
-        rows.add(row().faster(Some(6.0), Some(3.0)));
-        rows.add(Row::new("y", None, "MB").at_most(Some(1.0)));
-        let table = rows.table();
+        let mut report = Report::new(serde_json::json!({"device": "a card", "driver": "driver 1"}), None, vec!["y: broke".to_owned()]);
+        report.add(row().faster(Some(6.0), Some(3.0)));
+        report.add(Row::new("y", None, "MB").at_most(Some(1.0)));
+        let table = report.table();
         assert!(table.contains("| x | 2.00 | ms | 6.00 | 3.00× | ≥ 3× faster | yes |"), "{table}");
         assert!(table.contains("| y | not run | MB | – | – | ≤ 1 MB | not known |"), "{table}");
-        assert_eq!(rows.json()[0]["met"], true);
+        assert!(table.contains(" on a card, driver 1. The peer, PyTorch, was not run.") && table.ends_with("- y: broke\n"), "{table}");
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap().table(), table);
     }
 }

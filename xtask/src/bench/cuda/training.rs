@@ -1,14 +1,21 @@
 //! What the program itself does on a card: the same losses as the processor, the same twice, and batches in time.
 
+use super::programs::{DEVICE, output_within};
 use super::rows::Row;
 use super::{Bench, STEP};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::PathBuf;
 
 /// Steps of the compared trainings.
 const STEPS: u64 = 200;
 /// Most relative distance of their last losses.
 const NEAR: f64 = 0.01;
+
+/// Pairs of the loader's corpus, of 256 frames of 256²: 62 of them train, mirrored, so that 31 steps lie between two checkpoints. While
+/// one is written the loader's buffers fill, with five batches at most, and steps that only empty them say nothing of it.
+const LOADER_PAIRS: &str = "80";
+/// What they take, as videos and packed.
+const LOADER_MB: u64 = 10_000;
 
 /// Where files lie in memory.
 const MEMORY: &str = "/dev/shm";
@@ -32,8 +39,8 @@ impl Folder {
         Ok(Self(path))
     }
 
-    fn at(&self, name: &str) -> Result<String> {
-        Ok(self.0.join(name).to_str().context("a path that is no text")?.to_owned())
+    fn at(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
     }
 }
 
@@ -43,107 +50,120 @@ impl Drop for Folder {
     }
 }
 
+/// A training of 200 steps.
+struct Run {
+    name: &'static str,
+    device: &'static str,
+    precision: &'static str,
+    /// Whether cuDNN's algorithms are timed, as usual: two processes may then choose otherwise, and their last digits differ.
+    timed: bool,
+}
+
+const fn on_card(name: &'static str, precision: &'static str, timed: bool) -> Run {
+    Run { name, device: DEVICE, precision, timed }
+}
+
+/// The processor's comes first, then those that stand beside it.
+const RUNS: [Run; 6] = [
+    Run { name: "cpu", device: "cpu", precision: "f32", timed: false },
+    on_card("f32", "f32", false),
+    on_card("tf32", "tf32", false),
+    on_card("bf16", "bf16", false),
+    on_card("again", "tf32", false),
+    on_card("timed", "tf32", true),
+];
+
 impl Bench {
-    /// Runs the program in a folder; whether it went well.
-    fn program(&mut self, what: &str, folder: &Folder, args: &[&str], seconds: u64) -> Option<String> {
+    /// Runs the program in a folder; what it prints if it went well.
+    fn program(&mut self, what: &str, folder: &Folder, args: &[&str], timed: bool, seconds: u64) -> Option<String> {
         println!("-- {what}");
         let mut command = self.programs.program(args);
-        // Two processes may time cuDNN's algorithms otherwise, and their last digits would differ.
-        command.current_dir(&folder.0).env("REACT_CUDNN", "heuristics");
-        match super::programs::output_within(command, self.limit(seconds)) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                println!("   {error:#}");
-                self.failures.push(format!("{what}: {error:#}"));
-                None
-            }
+        command.current_dir(&folder.0);
+        if !timed {
+            command.env("REACT_CUDNN", "heuristics");
         }
+        output_within(command, self.limit(seconds)).map_err(|error| self.failed(what, &error)).ok()
     }
 
     /// A synthetic corpus, packed.
-    fn corpus(&mut self, folder: &Folder, pairs: &str, frames: &str, size: &str, crop: &str) -> Result<Option<String>> {
-        let (corpus, packed) = (folder.at("corpus")?, folder.at("packed")?);
-        let made = self.program("a corpus", folder, &["synth", "--pairs", pairs, "--frames", frames, "--size", size, "--out", &corpus], 60);
-        let pack = ["prepare", "--corpus", "synthetic", "--root", &corpus, "--out", &packed, "--shorter", size, "--crop", crop];
-        let packing = made.and_then(|_| self.program("packing it", folder, &pack, 60));
-        Ok(packing.map(|_| packed))
+    fn corpus(&mut self, folder: &Folder, pairs: &str, frames: &str, size: &str, crop: &str) -> Option<String> {
+        let (corpus, packed) = (folder.at("corpus"), folder.at("packed"));
+        let args = ["synth", "--pairs", pairs, "--frames", frames, "--size", size, "--out", &corpus];
+        self.program("a corpus", folder, &args, true, 90)?;
+        let args = ["prepare", "--corpus", "synthetic", "--root", &corpus, "--out", &packed, "--shorter", size, "--crop", crop];
+        self.program("packing it", folder, &args, true, 90)?;
+        Some(packed)
+    }
+
+    fn folder(&mut self, name: &str, megabytes: u64) -> Option<Folder> {
+        Folder::new(name, megabytes).map_err(|error| self.failed(&format!("a folder for the {name}"), &error)).ok()
     }
 
     /// 200 steps on the processor and on the card.
-    pub(super) fn training(&mut self) -> Result<()> {
-        let folder = Folder::new("training", 200)?;
-        let packed = self.corpus(&folder, "8", "96", "64", "48")?;
-        let card = self.programs.device().to_owned();
-        let runs =
-            [("cpu", "cpu", "f32"), ("f32", card.as_str(), "f32"), ("tf32", card.as_str(), "tf32"), ("again", card.as_str(), "tf32")];
+    pub(super) fn training(&mut self) {
+        let folder = self.folder("training", 200);
+        let packed = folder.as_ref().and_then(|folder| self.corpus(folder, "8", "96", "64", "48"));
         let mut curves = Vec::new();
-        for (name, device, precision) in runs {
-            let records = match &packed {
-                None => None,
-                Some(packed) => {
-                    let sets = [
-                        format!("name={name}"),
-                        format!("corpus.packed={packed}"),
-                        // Six training pairs, mirrored: twelve items.
-                        format!("train.epochs={}", STEPS.div_ceil(3)),
-                        "train.batch=4".to_owned(),
-                        "train.clip_frames=64".to_owned(),
-                        "train.accumulate=1".to_owned(),
-                        "train.validate_every=1000".to_owned(),
-                        "frames.shorter=64".to_owned(),
-                        "frames.crop=48".to_owned(),
-                        "model.width=32".to_owned(),
-                        "evaluate.frames=64".to_owned(),
-                    ];
-                    let sets = sets.iter().flat_map(|set| ["--set", set]);
-                    let args: Vec<&str> = ["train", "--device", device, "--precision", precision].into_iter().chain(sets).collect();
-                    let made = self.program(&format!("{STEPS} steps, {name}"), &folder, &args, 90);
-                    made.and_then(|_| std::fs::read(folder.0.join("runs").join(name).join("metrics.jsonl")).ok())
-                }
-            };
-            curves.push(records);
+        for run in &RUNS {
+            let place = folder.as_ref().zip(packed.as_ref());
+            curves.push(place.and_then(|(folder, packed)| self.records(run, folder, packed)));
         }
         let last = |records: &Option<Vec<u8>>| losses(records.as_ref()?).last().copied();
-        let want = last(&curves[0]);
-        for (curve, name) in [(&curves[1], "f32"), (&curves[2], "tf32")] {
-            let distance = last(curve).zip(want).map(|(found, want)| (found - want).abs() / want.abs());
-            let row = Row::new(
-                &format!("training of {STEPS} steps, {name}: the last loss's distance from the processor's"),
-                distance,
-                "relative",
-            );
-            self.rows.add(row.at_most(Some(NEAR)));
+        let from =
+            |want: Option<f64>, found: &Option<Vec<u8>>| last(found).zip(want).map(|(found, want)| (found - want).abs() / want.abs());
+        for (run, curve) in RUNS.iter().zip(&curves).skip(1).take(3) {
+            let name = format!("training of {STEPS} steps, {}: the last loss's distance from the processor's", run.name);
+            self.report.add(Row::new(&name, from(last(&curves[0]), curve), "relative").at_most(Some(NEAR)));
         }
-        let same = curves[2].as_ref().zip(curves[3].as_ref()).map(|(a, b)| a == b);
-        self.rows.add(Row::holds("the same seed twice: the same losses and norms to the bit", "the same", same));
-        Ok(())
+        let same = curves[2].as_ref().zip(curves[4].as_ref()).map(|(a, b)| a == b);
+        self.report.add(Row::holds("the same seed twice: the same losses and norms to the bit", "the same", same));
+        let name = "the same with cuDNN's algorithms timed: the last loss's distance from that without";
+        self.report.add(Row::new(name, from(last(&curves[2]), &curves[5]), "relative"));
+    }
+
+    /// What a training writes down of its steps.
+    fn records(&mut self, run: &Run, folder: &Folder, packed: &str) -> Option<Vec<u8>> {
+        let Run { name, device, precision, timed } = run;
+        let sets = [
+            format!("name={name}"),
+            format!("corpus.packed={packed}"),
+            // Six training pairs, mirrored: twelve items.
+            format!("train.epochs={}", STEPS.div_ceil(3)),
+            "train.batch=4".to_owned(),
+            "train.clip_frames=64".to_owned(),
+            "train.accumulate=1".to_owned(),
+            "train.validate_every=1000".to_owned(),
+            "frames.shorter=64".to_owned(),
+            "frames.crop=48".to_owned(),
+            "model.width=32".to_owned(),
+            "evaluate.frames=64".to_owned(),
+        ];
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["train", "--device", device, "--precision", precision].into_iter().chain(sets).collect();
+        self.program(&format!("{STEPS} steps, {name}"), folder, &args, *timed, 90)?;
+        std::fs::read(folder.0.join("runs").join(name).join("metrics.jsonl")).ok()
     }
 
     /// Training from a packed corpus beside a step on batches that are there already.
-    pub(super) fn loader(&mut self, step: Option<f64>) -> Result<()> {
-        let folder = Folder::new("loader", 4000)?;
-        let packed = self.corpus(&folder, "27", "272", "256", "224")?;
-        let mut found = None;
-        if let Some(packed) = packed {
+    pub(super) fn loader(&mut self, step: Option<f64>) {
+        let found = self.folder("loader", LOADER_MB).and_then(|folder| {
+            let packed = self.corpus(&folder, LOADER_PAIRS, "256", "256", "224")?;
             let sets = [
                 "name=loader".to_owned(),
                 format!("corpus.packed={packed}"),
-                // 21 training pairs, mirrored: eleven batches between two checkpoints.
-                "train.epochs=10".to_owned(),
+                "train.epochs=4".to_owned(),
                 format!("train.batch={}", STEP[0]),
                 format!("train.clip_frames={}", STEP[1]),
                 "train.validate_every=1000".to_owned(),
                 "evaluate.frames=64".to_owned(),
             ];
-            let device = self.programs.device().to_owned();
             let sets = sets.iter().flat_map(|set| ["--set", set]);
-            let args: Vec<&str> = ["--config", "offline", "train", "--device", &device].into_iter().chain(sets).collect();
-            found = self.program("training from a packed corpus", &folder, &args, 90).and_then(|text| step_ms(&text));
-        }
+            let args: Vec<&str> = ["--config", "offline", "train", "--device", DEVICE].into_iter().chain(sets).collect();
+            self.program("training from a packed corpus", &folder, &args, true, 90).and_then(|text| step_ms(&text))
+        });
         let rate = |ms: f64| 1e3 / ms;
         let row = Row::new("training from a warm npy store, B=4, T=256, 224², beside batches that are there", found.map(rate), "steps/s");
-        self.rows.add(row.at_least_share(step.map(|seconds| rate(seconds * 1e3)), 0.9));
-        Ok(())
+        self.report.add(row.at_least_share(step.map(|seconds| rate(seconds * 1e3)), 0.9));
     }
 }
 

@@ -167,7 +167,11 @@ impl Cudnn {
         at: Addresses,
     ) -> Result<Candidate> {
         let exact = element == Type::F32 && !c.tf32;
-        let mut candidates = candidates(self.handle, descriptors, c.direction, exact)?;
+        let mut candidates = candidates(self.handle, descriptors, c.direction, exact, true)?;
+        if candidates.is_empty() {
+            candidates = self::candidates(self.handle, descriptors, c.direction, exact, false)?;
+            tracing::warn!(shape = ?c, "cuDNN has no deterministic algorithm for this convolution: runs may differ in the last digits");
+        }
         if candidates.iter().any(|found| found.workspace <= WORKSPACE) {
             candidates.retain(|found| found.workspace <= WORKSPACE);
         }
@@ -175,9 +179,7 @@ impl Cudnn {
         if !exact && candidates.iter().any(|found| found.math != cudnnMathType_t::CUDNN_FMA_MATH) {
             candidates.retain(|found| found.math != cudnnMathType_t::CUDNN_FMA_MATH);
         }
-        let Some(first) = candidates.first().copied() else {
-            candle_core::bail!("cuDNN has no deterministic algorithm for {c:?} of {element:?}")
-        };
+        let Some(first) = candidates.first().copied() else { candle_core::bail!("cuDNN has no algorithm for {c:?} of {element:?}") };
         if !measures() {
             return Ok(first);
         }
@@ -200,6 +202,8 @@ impl Cudnn {
         }
         tracing::debug!(shape = ?c, ?times, algorithm = ?candidates[best].algorithm, "convolution");
         self.timed.insert(family, (candidates[best].algorithm, candidates[best].math));
+        // It is as large as the neediest of the candidates asked for.
+        self.workspace = None;
         Ok(candidates[best])
     }
 
@@ -306,10 +310,15 @@ fn describe(c: &Convolution, element: Type) -> Result<Descriptors> {
     Ok(d)
 }
 
-/// The algorithms that give the same bits each time, best first as cuDNN's heuristics have it.
-fn candidates(handle: sys::cudnnHandle_t, d: &Descriptors, direction: Direction, exact: bool) -> Result<Vec<Candidate>> {
+/// The algorithms that give the same bits each time, or all others, best first as cuDNN's heuristics have it.
+fn candidates(
+    handle: sys::cudnnHandle_t,
+    d: &Descriptors,
+    direction: Direction,
+    exact: bool,
+    deterministic: bool,
+) -> Result<Vec<Candidate>> {
     const MOST: usize = 10;
-    let deterministic = sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC;
     macro_rules! ranked {
         ($rank:ident, $workspace:ident, $variant:ident, $result:ty, $a:expr, $b:expr, $c:expr, $d:expr) => {{
             let mut count = 0;
@@ -318,7 +327,8 @@ fn candidates(handle: sys::cudnnHandle_t, d: &Descriptors, direction: Direction,
             unsafe { result::$rank(handle, $a, $b, $c, $d, MOST as c_int, &mut count, found.as_mut_ptr())? };
             let usable = found.iter().take(usize::try_from(count).unwrap_or(0)).filter(|f| {
                 // What is listed for tensor cores runs without them where exact: the math type is set to FMA.
-                f.status == cudnnStatus_t::CUDNN_STATUS_SUCCESS && f.determinism == deterministic
+                f.status == cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                    && (f.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC) == deterministic
             });
             let candidate = |f: &$result| {
                 let math = if exact { cudnnMathType_t::CUDNN_FMA_MATH } else { f.mathType };
