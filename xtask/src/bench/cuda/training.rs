@@ -11,11 +11,11 @@ const STEPS: u64 = 200;
 /// Most relative distance of their last losses.
 const NEAR: f64 = 0.01;
 
-/// Pairs of the loader's corpus, of 256 frames of 256²: 62 of them train, mirrored, so that 31 steps lie between two checkpoints. While
+/// Pairs of the loader's corpus, of 256 frames of 256²: 60 of them train, mirrored, so that 30 steps lie between two checkpoints. While
 /// one is written the loader's buffers fill, with five batches at most, and steps that only empty them say nothing of it.
 const LOADER_PAIRS: &str = "80";
 /// What they take, as videos and packed.
-const LOADER_MB: u64 = 10_000;
+const LOADER_MB: u64 = 7000;
 
 /// Where files lie in memory.
 const MEMORY: &str = "/dev/shm";
