@@ -8,7 +8,7 @@
 SETTINGS: eager (as published: PyTorch's defaults, the encoder runs for both passes and for every sample), or best (the fastest of
 TF32 everywhere with cudnn.benchmark and fused AdamW, with and without channels_last_3d; the encoder runs once), or amp (as best, convolutions and
 products in bf16). Prints one line of JSON. Times are the mean of runs in a row, after runs to warm up; memory is the most that tensors
-held at once.
+held at once after those; left_out are variants that failed.
 """
 
 import sys
@@ -63,19 +63,20 @@ def video(clips, frames, size, last):
 
 
 def fastest(name, variant):
-    """What the fastest of the settings' variants gives: seconds, most memory in MB, and whether it was channels_last_3d."""
-    results = []
+    """What the fastest of the settings' variants gives: seconds, most memory in MB, whether it was channels_last_3d, and what failed."""
+    results, left_out = [], []
     for last, amp in settings(name):
         torch.cuda.empty_cache()
         try:
             seconds = variant(last, amp)
         except RuntimeError as error:  # a card without room for it among them
-            print(f"{name}, channels_last_3d {last}: {error}", file=sys.stderr)
+            left_out.append(f"channels_last_3d {last}: {error}".splitlines()[0])
             continue
         results.append((seconds, torch.cuda.max_memory_allocated() / 2**20, last))
     if not results:
-        sys.exit(f"{name}: nothing of it ran")
-    return min(results)
+        sys.exit(f"{name}: {'; '.join(left_out)}")
+    seconds, peak_mb, last = min(results)
+    return dict(settings=name, seconds=seconds, peak_mb=peak_mb, channels_last=last, left_out=left_out)
 
 
 def training(case, clips, frames, size, window, name):
@@ -107,8 +108,7 @@ def training(case, clips, frames, size, window, name):
 
         return timed(step, 5 if not window else 2)
 
-    seconds, peak_mb, last = fastest(name, variant)
-    report(case=case, settings=name, seconds=seconds, frames=clips * frames, peak_mb=peak_mb, channels_last=last)
+    report(case=case, frames=clips * frames, **fastest(name, variant))
 
 
 def evaluate(frames, size, samples, name):
@@ -125,8 +125,7 @@ def evaluate(frames, size, samples, name):
 
         return timed(run, 1)
 
-    seconds, peak_mb, last = fastest(name, variant)
-    report(case="evaluate", settings=name, seconds=seconds, frames=frames, peak_mb=peak_mb, channels_last=last)
+    report(case="evaluate", frames=frames, **fastest(name, variant))
 
 
 def main():

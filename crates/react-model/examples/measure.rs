@@ -91,10 +91,11 @@ impl Place {
         Ok(seconds)
     }
 
-    /// Says what a case took. Memory is the most that was in use: of the process, or of the card.
+    /// Says what a case took. Memory is the most that was in use: of the process, or of the card since it had warmed up.
     fn report(&self, case: &str, seconds: f64, frames: usize) -> Result<()> {
         report(json!({
             "case": case, "seconds": seconds, "frames": frames, "peak_mb": self.peak_mb()?, "precision": self.precision.to_string(),
+            "deterministic": device::is_deterministic(),
         }));
         Ok(())
     }

@@ -125,6 +125,15 @@ pub fn facts(device: &Device) -> Result<Vec<(String, String)>> {
     }
 }
 
+/// Whether every convolution on a card so far had an algorithm of cuDNN's that gives the same bits each time; true without a card.
+#[must_use]
+pub fn is_deterministic() -> bool {
+    #[cfg(feature = "cuda")]
+    return crate::gpu::cuda::convolution::is_deterministic();
+    #[cfg(not(feature = "cuda"))]
+    true
+}
+
 /// Waits until everything that was asked for is done.
 ///
 /// # Errors

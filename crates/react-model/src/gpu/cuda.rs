@@ -3,7 +3,7 @@
 //! Kernels come from `kernels/*.cu`, products from cuBLAS, convolutions from cuDNN. What a thread has prepared (functions, tables,
 //! cuDNN's choices and its workspace) it keeps.
 
-mod convolution;
+pub(crate) mod convolution;
 mod launch;
 mod product;
 pub(crate) mod profile;

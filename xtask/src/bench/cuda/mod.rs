@@ -80,7 +80,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return programs::build_into(folder);
     }
     if let Some(file) = &flags.from {
-        return write_between("cuda", &Report::read(file)?.table());
+        let report = Report::read(file)?;
+        anyhow::ensure!(report.groups == GROUPS, "{} is of {} alone, not of a whole bench", file.display(), report.groups.join(", "));
+        return write_between("cuda", &report.table());
     }
     if flags.prebuilt.is_none() && !programs::card_is_there() {
         println!("No NVIDIA card is here, so nothing was measured: --build=DIR builds what a machine with one needs.");
@@ -120,6 +122,12 @@ impl Bench {
         self.limit(1).is_zero()
     }
 
+    /// Adds a row; one that was asked for, and has no number though there was time, is not met.
+    fn add(&mut self, row: Row) {
+        let row = if row.is_wanting() && !self.over() { row.failed() } else { row };
+        self.report.add(row);
+    }
+
     fn failed(&mut self, what: &str, error: &anyhow::Error) {
         println!("   {error:#}");
         self.report.failures.push(format!("{what}: {error:#}"));
@@ -146,7 +154,10 @@ impl Bench {
     /// A case of the peer's; none without torch.
     fn peer(&mut self, what: &str, args: &[&str], seconds: u64) -> Option<Value> {
         let command = self.programs.peer(args)?;
-        self.lines(what, command, seconds).into_iter().next()
+        let line = self.lines(what, command, seconds).into_iter().next();
+        let left_out = line.iter().flat_map(|line| line["left_out"].as_array()).flatten().filter_map(Value::as_str);
+        self.report.failures.extend(left_out.map(|variant| format!("{what}: without the variant {variant}")));
+        line
     }
 
     /// The groups that are wanted, in their order.
@@ -161,7 +172,7 @@ impl Bench {
             }
             match name {
                 "peak" => peak = self.peak(),
-                "offline" => step = self.offline(&peak),
+                "offline" => step = self.offline(&peak, wanted(name)),
                 "online" => {
                     let args = ["online", "1", "256", "224", "16"];
                     self.against("training step online, window 16, B=1, T=256, 224²", &args, ("eager", 3.0), 75);
@@ -177,6 +188,7 @@ impl Bench {
                 "vectors" => self.vectors(),
                 _ => self.training(),
             }
+            self.report.groups.push(name.to_owned());
             self.report.write(&self.json)?;
         }
         Ok(())
@@ -194,12 +206,12 @@ impl Bench {
                 // Below f32 a gradient has no limit of its own that anybody's could keep: it stands beside PyTorch's.
                 let low = what.starts_with("gradients") && precision != "f32";
                 let theirs = peers.iter().find(|peer| peer["vectors"] == what && peer["precision"] == precision);
-                self.report.add(if low { row.above(number(theirs, "worst"), Some(AS_PYTORCH)) } else { row.at_most(asked) });
+                self.add(if low { row.above(number(theirs, "worst"), Some(AS_PYTORCH)) } else { row.at_most(asked) });
             }
             // A failed test says nothing of how far it was off.
             if self.report.failures.len() > before {
                 let row = Row::new(&format!("{name}: all of them"), None, "largest distance").at_most(asked);
-                self.report.add(if self.over() { row } else { row.failed() });
+                self.add(row);
             }
         }
     }
@@ -207,13 +219,13 @@ impl Bench {
     fn peak(&mut self) -> floor::Peak {
         let peak = floor::Peak::of(&self.ours("rates of the card", &["peak"], 60));
         for (name, value, unit) in peak.rows() {
-            self.report.add(Row::new(&name, value, unit));
+            self.add(Row::new(&name, value, unit));
         }
         peak
     }
 
     /// The published step, in both precisions; returns the seconds of the usual one.
-    fn offline(&mut self, peak: &floor::Peak) -> Option<f64> {
+    fn offline(&mut self, peak: &floor::Peak, with_peers: bool) -> Option<f64> {
         let args = ["offline", STEP[0], STEP[1], STEP[2]];
         let name = "training step offline, B=4, T=256, 224²";
         let mut steps = Vec::new();
@@ -222,6 +234,9 @@ impl Bench {
             steps.push((precision, self.ours(&format!("{name}, {precision}"), &args, 60).into_iter().next()));
         }
         let usual = steps[0].1.as_ref().and_then(|line| line["seconds"].as_f64());
+        if !with_peers {
+            return usual;
+        }
         let peers = ["eager", "best", "amp"]
             .map(|settings| (settings, self.peer(&format!("{name}: PyTorch {settings}"), &[&args[..], &[settings]].concat(), 60)));
         for (precision, line) in &steps {
@@ -243,8 +258,10 @@ impl Bench {
                         .add(Row::new(&format!("its peak memory beside PyTorch {settings}"), peak_mb, "MB").above(theirs, Some(0.5)));
                 }
             }
+            let same = line.as_ref().and_then(|line| line["deterministic"].as_bool());
+            self.add(Row::holds(&format!("its convolutions give the same bits each time, {precision}"), "all of them", same));
             let (floor, asked) = (peak.step(precision, [4, 256, 224]), (*precision == "tf32").then_some(2.5));
-            self.report.add(Row::new(&format!("{name}, {precision}, beside its floor"), ms(seconds), "ms").above(ms(floor), asked));
+            self.add(Row::new(&format!("{name}, {precision}, beside its floor"), ms(seconds), "ms").above(ms(floor), asked));
         }
         usual
     }
@@ -255,23 +272,23 @@ impl Bench {
         let peer = self.peer(&format!("{name}: PyTorch {settings}"), &[args, &[settings]].concat(), 120);
         let theirs = number(peer.as_ref(), "seconds");
         let row = Row::new(&format!("{name}, beside PyTorch {settings}"), ms(number(line.as_ref(), "seconds")), "ms");
-        self.report.add(row.faster(ms(theirs), Some(asked)));
+        self.add(row.faster(ms(theirs), Some(asked)));
     }
 
     fn stream(&mut self) {
         let line = self.ours("streaming, window 8, 224²", &["stream", "224", "8", "5"], 60).into_iter().next();
-        self.report.add(
+        self.add(
             Row::new("streaming, window 8, 224²: p99 of a window, there and back", number(line.as_ref(), "p99_ms"), "ms")
                 .at_most(Some(1.5)),
         );
-        self.report.add(Row::new("the same: median", number(line.as_ref(), "p50_ms"), "ms"));
+        self.add(Row::new("the same: median", number(line.as_ref(), "p50_ms"), "ms"));
     }
 
     fn large(&mut self) {
         let line = self.ours("a batch of 32", &["offline", "32", STEP[1], STEP[2]], 60).into_iter().next();
         let row = Row::new("training step offline, B=32, T=256, 224², tf32", ms(number(line.as_ref(), "seconds")), "ms");
-        self.report.add(row.fits(if line.is_none() && self.over() { None } else { Some(line.is_some()) }));
-        self.report.add(Row::new("its peak memory", number(line.as_ref(), "peak_mb"), "MB"));
+        self.add(row.fits(line.is_some().then_some(true)));
+        self.add(Row::new("its peak memory", number(line.as_ref(), "peak_mb"), "MB"));
     }
 }
 

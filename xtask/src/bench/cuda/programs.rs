@@ -25,6 +25,13 @@ pub(super) struct Programs {
     card: Option<String>,
 }
 
+/// What a card is called where some are hidden already.
+fn visible(card: String) -> String {
+    let mask = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+    let named = card.parse().ok().and_then(|n| mask.split(',').filter(|card| !card.is_empty()).nth(n));
+    named.map_or(card.clone(), str::to_owned)
+}
+
 /// The card, as the programs call it.
 pub(super) const DEVICE: &str = "cuda:0";
 
@@ -61,7 +68,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 impl Programs {
     pub(super) fn find(prebuilt: Option<&Path>, card: Option<String>) -> Result<Self> {
-        let (root, python) = (run::root(), None);
+        let (root, python, card) = (run::root(), None, card.map(visible));
         if let Some(folder) = prebuilt {
             let at = |name: &str| folder.join(name);
             for name in [PROGRAM, MEASURE, VECTORS] {

@@ -17,6 +17,8 @@ pub(super) struct Report {
     card: Value,
     /// The peer's version, where there is one.
     peer: Option<Value>,
+    /// What was run.
+    pub(super) groups: Vec<String>,
     rows: Vec<Row>,
     /// What went wrong, for the words below the table.
     pub(super) failures: Vec<String>,
@@ -86,6 +88,11 @@ impl Row {
     pub(super) fn failed(mut self) -> Self {
         self.met = Some(false);
         self
+    }
+
+    /// Whether it was asked for, and has no number.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.asked.is_some() && self.value.is_none() && self.met.is_none()
     }
 
     /// Something that holds or does not.

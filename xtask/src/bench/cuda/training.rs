@@ -27,14 +27,31 @@ fn memory_mb() -> u64 {
     text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
 }
 
+/// Before the number of the process, in the names of its folders.
+const PREFIX: &str = "react-bench-cuda-";
+
+/// Removes the folders of benches that were stopped: they may be gigabytes of memory.
+fn forget_the_stopped() {
+    for parent in [PathBuf::from(MEMORY), std::env::temp_dir()] {
+        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.strip_prefix(PREFIX).and_then(|rest| rest.rsplit('-').next());
+            if process.is_some_and(|process| !PathBuf::from("/proc").join(process).exists()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
 /// A folder that goes when it is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
     /// In memory where there is room for so many megabytes: no disk is measured.
     fn new(name: &str, megabytes: u64) -> Result<Self> {
+        forget_the_stopped();
         let parent = if memory_mb() > megabytes { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
-        let path = parent.join(format!("react-bench-cuda-{name}-{}", std::process::id()));
+        let path = parent.join(format!("{PREFIX}{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
@@ -79,9 +96,11 @@ impl Bench {
         println!("-- {what}");
         let mut command = self.programs.program(args);
         command.current_dir(&folder.0);
-        if !timed {
-            command.env("REACT_CUDNN", "heuristics");
-        }
+        if timed {
+            command.env_remove("REACT_CUDNN")
+        } else {
+            command.env("REACT_CUDNN", "heuristics")
+        };
         output_within(command, self.limit(seconds)).map_err(|error| self.failed(what, &error)).ok()
     }
 
@@ -113,12 +132,12 @@ impl Bench {
             |want: Option<f64>, found: &Option<Vec<u8>>| last(found).zip(want).map(|(found, want)| (found - want).abs() / want.abs());
         for (run, curve) in RUNS.iter().zip(&curves).skip(1).take(3) {
             let name = format!("training of {STEPS} steps, {}: the last loss's distance from the processor's", run.name);
-            self.report.add(Row::new(&name, from(last(&curves[0]), curve), "relative").at_most(Some(NEAR)));
+            self.add(Row::new(&name, from(last(&curves[0]), curve), "relative").at_most(Some(NEAR)));
         }
         let same = curves[2].as_ref().zip(curves[4].as_ref()).map(|(a, b)| a == b);
-        self.report.add(Row::holds("the same seed twice: the same losses and norms to the bit", "the same", same));
+        self.add(Row::holds("the same seed twice: the same losses and norms to the bit", "the same", same));
         let name = "the same with cuDNN's algorithms timed: the last loss's distance from that without";
-        self.report.add(Row::new(name, from(last(&curves[2]), &curves[5]), "relative"));
+        self.add(Row::new(name, from(last(&curves[2]), &curves[5]), "relative"));
     }
 
     /// What a training writes down of its steps.
@@ -163,7 +182,7 @@ impl Bench {
         });
         let rate = |ms: f64| 1e3 / ms;
         let row = Row::new("training from a warm npy store, B=4, T=256, 224², beside batches that are there", found.map(rate), "steps/s");
-        self.report.add(row.at_least_share(step.map(|seconds| rate(seconds * 1e3)), 0.9));
+        self.add(row.at_least_share(step.map(|seconds| rate(seconds * 1e3)), 0.9));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Convolutions by cuDNN, channels last.
 //!
-//! For each shape the deterministic algorithms are timed once, on the arrays at hand; the one that cuDNN's heuristics put first stays
+//! For each shape the deterministic algorithms (all others, where there is none) are timed once, on the arrays at hand; the one that cuDNN's heuristics put first stays
 //! unless another takes less than nine tenths of its time. Numbers of frames up to the same power of two are one shape in this: online
 //! a clip has as many as it has windows. With `REACT_CUDNN=heuristics` nothing is timed: then every run of the
 //! program takes the same algorithms, whatever else the card does.
@@ -16,6 +16,7 @@ use candle_core::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Bytes that an algorithm may take beside the arrays, where there is one that takes no more.
@@ -90,6 +91,13 @@ impl Drop for Cudnn {
 
 thread_local! {
     static CUDNN: RefCell<HashMap<DeviceId, Cudnn>> = RefCell::default();
+}
+
+/// Whether all shapes so far had an algorithm that gives the same bits each time.
+static DETERMINISTIC: AtomicBool = AtomicBool::new(true);
+
+pub(crate) fn is_deterministic() -> bool {
+    DETERMINISTIC.load(Ordering::Relaxed)
 }
 
 /// The three addresses of a convolution.
@@ -170,6 +178,7 @@ impl Cudnn {
         let mut candidates = candidates(self.handle, descriptors, c.direction, exact, true)?;
         if candidates.is_empty() {
             candidates = self::candidates(self.handle, descriptors, c.direction, exact, false)?;
+            DETERMINISTIC.store(false, Ordering::Relaxed);
             tracing::warn!(shape = ?c, "cuDNN has no deterministic algorithm for this convolution: runs may differ in the last digits");
         }
         if candidates.iter().any(|found| found.workspace <= WORKSPACE) {
