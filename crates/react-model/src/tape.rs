@@ -165,7 +165,7 @@ pub(crate) fn result(y: &Tensor) -> Result<Tensor> {
     Ok(leaf)
 }
 
-/// An operation on a contiguous argument.
+/// An operation; its arguments are made contiguous, here as in the next two.
 pub(crate) fn apply1(a: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
     let op: Arc<Box<dyn CustomOp1 + Send + Sync>> = Arc::new(Box::new(op));
     let a = contiguous(a)?;

@@ -128,14 +128,17 @@ impl ReactionDecoder {
             if sample_nd.dim(0)? != rows {
                 sample_nd = repeat(&sample_nd, rows / b)?;
             }
+            let last = i + 1 == behaviours.len();
             // Only where a window looks ahead: what is shared must be copied before it grows.
-            let before = (overlap > 0 && i + 1 < behaviours.len()).then(|| past.clone());
+            let before = (overlap > 0 && !last).then(|| past.clone());
             let mut window = self.window(&sample_nd, end - start, &mut past, &mode)?;
-            let fused_now = fused_part(fusion, &window, None, &mode)?;
-            fused_past = Some(match fused_past.take() {
-                Some(before) => tape::cat(&[before, fused_now], 1)?,
-                None => fused_now,
-            });
+            if !last {
+                let fused_now = fused_part(fusion, &window, None, &mode)?;
+                fused_past = Some(match fused_past.take() {
+                    Some(before) => tape::cat(&[before, fused_now], 1)?,
+                    None => fused_now,
+                });
+            }
             if let Some(ahead) = ahead.take() {
                 window = ahead.fade_into(&window)?;
             }

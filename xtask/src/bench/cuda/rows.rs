@@ -145,7 +145,7 @@ impl Report {
     }
 
     /// Says a row at once: who stops the program has what was measured until then.
-    pub(super) fn add(&mut self, row: Row) {
+    pub(super) fn push(&mut self, row: Row) {
         println!("   {row}");
         self.rows.push(row);
     }
@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(met(row().at_most(Some(1.5))), Some(false));
         assert_eq!(met(row()), None);
         let mut report = Report::new(serde_json::json!({"device": "a card", "driver": "driver 1"}), None, vec!["y: broke".to_owned()]);
-        report.add(row().faster(Some(6.0), Some(3.0)));
-        report.add(Row::new("y", None, "MB").at_most(Some(1.0)));
+        report.push(row().faster(Some(6.0), Some(3.0)));
+        report.push(Row::new("y", None, "MB").at_most(Some(1.0)));
         let table = report.table();
         assert!(table.contains("| x | 2.00 | ms | 6.00 | 3.00× | ≥ 3× faster | yes |"), "{table}");
         assert!(table.contains("| y | not run | MB | – | – | ≤ 1 MB | not known |"), "{table}");

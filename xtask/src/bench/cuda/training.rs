@@ -80,7 +80,7 @@ const fn on_card(name: &'static str, precision: &'static str, timed: bool) -> Ru
     Run { name, device: DEVICE, precision, timed }
 }
 
-/// The processor's comes first, then those that stand beside it.
+/// The processor's, and those that stand beside it or each other.
 const RUNS: [Run; 6] = [
     Run { name: "cpu", device: "cpu", precision: "f32", timed: false },
     on_card("f32", "f32", false),
@@ -127,17 +127,17 @@ impl Bench {
             let place = folder.as_ref().zip(packed.as_ref());
             curves.push(place.and_then(|(folder, packed)| self.records(run, folder, packed)));
         }
-        let last = |records: &Option<Vec<u8>>| losses(records.as_ref()?).last().copied();
-        let from =
-            |want: Option<f64>, found: &Option<Vec<u8>>| last(found).zip(want).map(|(found, want)| (found - want).abs() / want.abs());
-        for (run, curve) in RUNS.iter().zip(&curves).skip(1).take(3) {
-            let name = format!("training of {STEPS} steps, {}: the last loss's distance from the processor's", run.name);
-            self.add(Row::new(&name, from(last(&curves[0]), curve), "relative").at_most(Some(NEAR)));
+        let of = |name: &str| RUNS.iter().zip(&curves).find(|(run, _)| run.name == name)?.1.as_deref();
+        let last = |name: &str| losses(of(name)?).last().copied();
+        let distance = |name: &str, from: &str| last(name).zip(last(from)).map(|(found, want)| (found - want).abs() / want.abs());
+        for precision in ["f32", "tf32", "bf16"] {
+            let name = format!("training of {STEPS} steps, {precision}: the last loss's distance from the processor's");
+            self.add(Row::new(&name, distance(precision, "cpu"), "relative").at_most(Some(NEAR)));
         }
-        let same = curves[2].as_ref().zip(curves[4].as_ref()).map(|(a, b)| a == b);
+        let same = of("tf32").zip(of("again")).map(|(a, b)| a == b);
         self.add(Row::holds("the same seed twice: the same losses and norms to the bit", "the same", same));
         let name = "the same with cuDNN's algorithms timed: the last loss's distance from that without";
-        self.add(Row::new(name, from(last(&curves[2]), &curves[5]), "relative"));
+        self.add(Row::new(name, distance("timed", "tf32"), "relative"));
     }
 
     /// What a training writes down of its steps.

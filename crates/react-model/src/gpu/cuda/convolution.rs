@@ -1,8 +1,8 @@
 //! Convolutions by cuDNN, channels last.
 //!
-//! For each shape the deterministic algorithms (all others, where there is none) are timed once, on the arrays at hand; the one that cuDNN's heuristics put first stays
-//! unless another takes less than nine tenths of its time. Numbers of frames up to the same power of two are one shape in this: online
-//! a clip has as many as it has windows. With `REACT_CUDNN=heuristics` nothing is timed: then every run of the
+//! For each shape the deterministic algorithms (all others, where there is none) are timed once, on the arrays at hand; the one that
+//! cuDNN's heuristics put first stays unless another takes less than nine tenths of its time. Numbers of frames up to the same power of
+//! two are one shape in this: online a clip has as many as it has windows. With `REACT_CUDNN=heuristics` nothing is timed: then every run of the
 //! program takes the same algorithms, whatever else the card does.
 
 use super::Memory;
@@ -175,9 +175,10 @@ impl Cudnn {
         at: Addresses,
     ) -> Result<Candidate> {
         let exact = element == Type::F32 && !c.tf32;
-        let mut candidates = candidates(self.handle, descriptors, c.direction, exact, true)?;
+        let listed = |deterministic| candidates(self.handle, descriptors, c.direction, exact, deterministic);
+        let mut candidates = listed(true)?;
         if candidates.is_empty() {
-            candidates = self::candidates(self.handle, descriptors, c.direction, exact, false)?;
+            candidates = listed(false)?;
             DETERMINISTIC.store(false, Ordering::Relaxed);
             tracing::warn!(shape = ?c, "cuDNN has no deterministic algorithm for this convolution: runs may differ in the last digits");
         }
